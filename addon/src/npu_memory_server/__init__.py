@@ -1,0 +1,3 @@
+"""The memory server of NPU Memory."""
+
+__version__ = "0.1.0"

@@ -1,0 +1,110 @@
+"""`npu-memory`: the only reader of the command line and of the environment; builds what each command needs."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+from collections.abc import Mapping, Sequence
+import logging
+import os
+import sys
+from typing import Any
+
+from .cli import asking, importing, keeping, serving
+from .cli.arguments import build_parser
+from .cli.opening import open_memory, reach_memories
+from .errors import InvalidRequestError, NpuMemoryError
+from .memory import RecallDefaults
+from .settings import ServeSettings, Settings
+from .wire import MAX_PAGE, ListRequest, RecallRequest, RememberRequest, WireError, from_data
+
+REMEMBERED = (
+    "text", "memory_id", "kind", "speaker", "scope", "session", "area", "language", "created_at", "expires_at", "tags",
+    "corrects",
+)  # fmt: skip
+ASKED = (
+    "scopes", "speaker", "language", "asked_at", "top_k", "strategy", "reranker", "min_relevance", "budget_ms",
+)  # fmt: skip
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command; returns the exit code: 0 done, 1 not (all of it) done, 2 wrongly asked, 130 interrupted."""
+    options = build_parser(os.environ).parse_args(arguments)
+    level = getattr(options, "log_level", "warning").upper()
+    logging.basicConfig(level=level, format="%(asctime)s %(levelname)s %(name)s: %(message)s", stream=sys.stderr)
+    try:
+        return asyncio.run(_run(options))
+    except (NpuMemoryError, WireError) as error:
+        print(f"npu-memory: {error}", file=sys.stderr)
+        return 2 if isinstance(error, InvalidRequestError | WireError) else 1
+    except KeyboardInterrupt:
+        return 130
+    except BrokenPipeError:
+        # Whoever read our output has had enough; Python would complain once more while closing it.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+
+
+async def _run(options: argparse.Namespace) -> int:
+    settings = Settings(
+        data_directory=options.data_dir,
+        model_directory=options.model_dir,
+        precision=options.precision,
+        threads=options.threads,
+        recall=_recall_defaults(options),
+    )
+    if options.command == "models":
+        return keeping.list_models(settings.model_directory, verify=options.action == "verify", as_json=options.json)
+    if options.command == "serve":
+        return await serving.serve(settings, ServeSettings(options.host, options.port, options.handle_transcripts))
+    if options.command == "check":
+        async with open_memory(settings) as memory:
+            return await keeping.check(memory, as_json=options.json)
+    return await _run_on_memories(options, settings)
+
+
+async def _run_on_memories(options: argparse.Namespace, settings: Settings) -> int:
+    given = {name: value for name, value in vars(options).items() if value not in (None, [])}
+    if options.command == "recall":
+        _require_one_way_of_asking(options)
+    async with reach_memories(settings) as memories:
+        match options.command:
+            case "remember":
+                request = from_data(RememberRequest, {"source": "command line", **_picked(given, REMEMBERED)})
+                return await keeping.remember(memories, request, as_json=options.json)
+            case "recall" if options.batch:
+                return await asking.ask_batch(memories, options.batch, options.output, _picked(given, ASKED))
+            case "recall":
+                question = from_data(RecallRequest, {"text": options.text, **_picked(given, ASKED)})
+                return await asking.ask(memories, question, as_json=options.json)
+            case "forget":
+                return await keeping.forget(memories, options.memory_ids, as_json=options.json)
+            case "list":
+                wanted = {"limit": MAX_PAGE, "include_past": not options.current}
+                page = from_data(ListRequest, {**wanted, **_picked(given, ("scopes", "kind", "speaker"))})
+                return await keeping.show(memories, page, None if options.all else options.count, as_json=options.json)
+            case "import":
+                return await importing.import_file(memories, options.file, as_json=options.json)
+            case _:
+                return await keeping.export(memories, options.file)
+
+
+def _require_one_way_of_asking(options: argparse.Namespace) -> None:
+    if (options.text is None) == (options.batch is None):
+        raise InvalidRequestError("Give either a question or --batch QUERIES.jsonl.")
+    if (options.batch is None) != (options.output is None):
+        raise InvalidRequestError("--batch and --output go together.")
+
+
+def _recall_defaults(options: argparse.Namespace) -> RecallDefaults:
+    if not hasattr(options, "top_k"):
+        return RecallDefaults()
+    return RecallDefaults(options.top_k, options.strategy)
+
+
+def _picked(given: Mapping[str, Any], names: Sequence[str]) -> dict[str, Any]:
+    return {name: given[name] for name in names if name in given}
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,225 @@
+"""The words of the command line; nothing is done here."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable, Mapping
+from enum import StrEnum
+from pathlib import Path
+from typing import TypeVar
+
+from .. import __version__
+from ..embedding.manifest import Precision
+from ..wire import DEFAULT_PORT, HOUSEHOLD, MAX_TOP_K, Kind, Reranker, Strategy
+
+Choice = TypeVar("Choice", bound=StrEnum)
+
+EPILOG = """environment:
+  NPU_MEMORY_DATA       the data directory, instead of --data-dir
+  NPU_MEMORY_MODEL_DIR  the folder of the model packages, instead of --model-dir
+  RAG_STRATEGY, TOP_K, RERANK_MODEL
+                        defaults of --strategy, --top-k and --reranker
+
+With a server running on the data directory the commands speak to it; otherwise they open it themselves.
+
+examples:
+  npu-memory remember "The spare key is with the neighbors" --speaker anna
+  npu-memory recall "who has the spare key"
+  npu-memory import memories.jsonl
+  npu-memory serve
+"""
+
+
+def build_parser(environment: Mapping[str, str]) -> argparse.ArgumentParser:
+    """Return the parser, with the defaults that the environment gives."""
+    home = Path(environment.get("XDG_DATA_HOME") or Path.home() / ".local" / "share") / "npu-memory"
+    parser = argparse.ArgumentParser(
+        prog="npu-memory",
+        description="A household's long-term memory: keep, find, correct and forget what was said.",
+        epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--version", action="version", version=f"npu-memory {__version__}")
+    common = argparse.ArgumentParser(add_help=False)
+    where = common.add_argument_group("where things are")
+    where.add_argument(
+        "--data-dir",
+        type=Path,
+        metavar="DIR",
+        default=Path(environment.get("NPU_MEMORY_DATA") or home / "data"),
+        help="the household's memories (default: %(default)s)",
+    )
+    where.add_argument(
+        "--model-dir",
+        type=Path,
+        metavar="DIR",
+        default=Path(environment.get("NPU_MEMORY_MODEL_DIR") or home / "models"),
+        help="the folder of the model packages (default: %(default)s)",
+    )
+    where.add_argument(
+        "--precision", type=Precision, choices=list(Precision), default=Precision.INT8, help="of the embedder (int8)"
+    )
+    where.add_argument(
+        "--threads", type=_whole(1, 64), default=1, metavar="N", help="threads of one inference (default: 1)"
+    )
+    as_json = argparse.ArgumentParser(add_help=False)
+    as_json.add_argument("--json", action="store_true", help="print JSON, for programs")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    _add_serve(commands, common, environment)
+    _add_remember(commands, common, as_json)
+    _add_recall(commands, common, as_json, environment)
+    _add_forget(commands, common, as_json)
+    _add_list(commands, common, as_json)
+    _add_files(commands, common, as_json)
+    _add_check_and_models(commands, common, as_json)
+    return parser
+
+
+Commands = argparse._SubParsersAction
+
+
+def _add_serve(
+    commands: Commands[argparse.ArgumentParser], common: argparse.ArgumentParser, environment: Mapping[str, str]
+) -> None:
+    serve = commands.add_parser("serve", parents=[common], help="run the server that Home Assistant speaks to")
+    serve.add_argument("--host", default="0.0.0.0", help="the address to listen on (default: all)")
+    serve.add_argument(
+        "--port", type=_whole(0, 65535), default=DEFAULT_PORT, help="default: %(default)s; 0 takes a free one"
+    )
+    serve.add_argument(
+        "--handle-transcripts",
+        action="store_true",
+        help="also answer Wyoming's own transcript events from memory; they carry no token: anyone near can ask",
+    )
+    serve.add_argument("--log-level", choices=["debug", "info", "warning", "error"], default="info")
+    _add_recall_defaults(serve, environment)
+
+
+def _add_remember(
+    commands: Commands[argparse.ArgumentParser], common: argparse.ArgumentParser, as_json: argparse.ArgumentParser
+) -> None:
+    remember = commands.add_parser("remember", parents=[common, as_json], help="keep something as it was said")
+    remember.add_argument("text", help="what to keep")
+    remember.add_argument("--speaker", help="who said it")
+    remember.add_argument("--kind", type=_choice(Kind), choices=list(Kind), default=Kind.NOTE)
+    remember.add_argument("--scope", default=HOUSEHOLD, help="household, person:NAME, area:ID or device:ID")
+    remember.add_argument("--area", help="the room where it was said")
+    remember.add_argument("--session", help="the conversation that it belongs to")
+    remember.add_argument("--language", help="such as en or de")
+    remember.add_argument("--created-at", metavar="MOMENT", help="ISO 8601; default: now")
+    remember.add_argument("--expires-at", metavar="MOMENT", help="ISO 8601; default: never")
+    remember.add_argument("--tag", action="append", default=[], dest="tags", help="may be given several times")
+    remember.add_argument("--id", dest="memory_id", help="default: a new ULID")
+    remember.add_argument("--corrects", metavar="ID", help="the memory that this one replaces from now on")
+
+
+def _add_recall(
+    commands: Commands[argparse.ArgumentParser],
+    common: argparse.ArgumentParser,
+    as_json: argparse.ArgumentParser,
+    environment: Mapping[str, str],
+) -> None:
+    recall = commands.add_parser("recall", parents=[common, as_json], help="ask a question, or a file of them")
+    recall.add_argument("text", nargs="?", help="the question")
+    recall.add_argument("--batch", type=Path, metavar="QUERIES.jsonl", help="id, text, asked_at, speaker, scope")
+    recall.add_argument("--output", type=Path, metavar="RESULTS.jsonl", help="where the answers to --batch go")
+    recall.add_argument("--min-relevance", type=float, default=0.0, metavar="X", help="0 to 1 (default: 0)")
+    recall.add_argument("--scope", action="append", dest="scopes", help="what the asker may see (default: household)")
+    recall.add_argument("--speaker", help="who asks")
+    recall.add_argument("--language", help="of the question, such as en or de")
+    recall.add_argument("--asked-at", metavar="MOMENT", help="ISO 8601; default: now")
+    recall.add_argument(
+        "--budget", type=float, default=10_000.0, metavar="MS", dest="budget_ms", help="default: %(default)s"
+    )
+    _add_recall_defaults(recall, environment)
+
+
+def _add_recall_defaults(parser: argparse.ArgumentParser, environment: Mapping[str, str]) -> None:
+    parser.add_argument(
+        "--top-k",
+        type=_whole(1, MAX_TOP_K),
+        default=environment.get("TOP_K") or "5",
+        metavar="N",
+        help="how many memories (default: 5)",
+    )
+    parser.add_argument(
+        "--strategy",
+        type=_choice(Strategy),
+        choices=list(Strategy),
+        default=environment.get("RAG_STRATEGY") or Strategy.HYBRID,
+        help="how they are found (default: hybrid)",
+    )
+    parser.add_argument(
+        "--reranker",
+        type=_choice(Reranker),
+        choices=list(Reranker),
+        default=environment.get("RERANK_MODEL") or Reranker.NONE,
+        help="what looks at them again (default: none)",
+    )
+
+
+def _add_forget(
+    commands: Commands[argparse.ArgumentParser], common: argparse.ArgumentParser, as_json: argparse.ArgumentParser
+) -> None:
+    forget = commands.add_parser(
+        "forget", parents=[common, as_json], help="remove memories, their vectors and index entries"
+    )
+    forget.add_argument("memory_ids", nargs="+", metavar="ID", help="as recall and list show it; all go, or none")
+
+
+def _add_list(
+    commands: Commands[argparse.ArgumentParser], common: argparse.ArgumentParser, as_json: argparse.ArgumentParser
+) -> None:
+    show = commands.add_parser("list", parents=[common, as_json], help="show memories, newest first")
+    show.add_argument("--count", type=_whole(1, 10_000_000), default=20, metavar="N", help="default: %(default)s")
+    show.add_argument("--all", action="store_true", help="show every one")
+    show.add_argument("--scope", action="append", dest="scopes", default=[], help="only these scopes")
+    show.add_argument("--speaker", help="only what this one said")
+    show.add_argument("--kind", type=_choice(Kind), choices=list(Kind))
+    show.add_argument("--current", action="store_true", help="leave out what has been corrected")
+
+
+def _add_files(
+    commands: Commands[argparse.ArgumentParser], common: argparse.ArgumentParser, as_json: argparse.ArgumentParser
+) -> None:
+    read = commands.add_parser(
+        "import",
+        parents=[common, as_json],
+        help="keep every line of a JSONL file",
+        description="Each line is an object with text, and optionally id, speaker, created_at, session, area, kind, "
+        "scope, language, tags. Importing a file again stores nothing twice.",
+    )
+    read.add_argument("file", type=Path, metavar="FILE.jsonl", help="- reads standard input")
+    write = commands.add_parser("export", parents=[common], help="write all memories as JSONL")
+    write.add_argument("file", type=Path, metavar="FILE.jsonl", help="- writes to standard output")
+
+
+def _add_check_and_models(
+    commands: Commands[argparse.ArgumentParser], common: argparse.ArgumentParser, as_json: argparse.ArgumentParser
+) -> None:
+    commands.add_parser("check", parents=[common, as_json], help="check the database and the indexes (server stopped)")
+    models = commands.add_parser("models", parents=[common, as_json], help="show or verify the model packages")
+    models.add_argument("action", choices=["list", "verify"])
+
+
+def _choice(cls: type[Choice]) -> Callable[[str], Choice]:
+    def convert(value: str) -> Choice:
+        try:
+            return cls(value)
+        except ValueError:
+            raise argparse.ArgumentTypeError(f"'{value}' is none of {', '.join(cls)}") from None
+
+    return convert
+
+
+def _whole(low: int, high: int) -> Callable[[str], int]:
+    def convert(value: str) -> int:
+        try:
+            number = int(value)
+        except ValueError:
+            raise argparse.ArgumentTypeError(f"'{value}' is no whole number") from None
+        if not low <= number <= high:
+            raise argparse.ArgumentTypeError(f"{number} is not from {low} to {high}")
+        return number
+
+    return convert

@@ -1,0 +1,82 @@
+"""Getting at the memories of a data directory: through the server that has it, or by opening it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Protocol
+
+from ..data_directory import DataDirectory, read_token, server_address
+from ..embedding.embedder import OnnxEmbedder
+from ..errors import BusyError
+from ..memory import Memory
+from ..settings import EMBEDDER, Settings
+from ..transport.client import connected
+from ..wire import (
+    Context,
+    ForgetRequest,
+    Forgotten,
+    ListRequest,
+    Page,
+    RecallRequest,
+    RememberRequest,
+    Status,
+    Stored,
+)
+
+
+class Memories(Protocol):
+    """What the commands use: `Memory` itself, or a connection to a server that has one."""
+
+    async def remember(self, request: RememberRequest) -> Stored:
+        """Keep something."""
+
+    async def recall(self, request: RecallRequest) -> Context:
+        """Answer a question."""
+
+    async def forget(self, request: ForgetRequest) -> Forgotten:
+        """Remove memories."""
+
+    async def list(self, request: ListRequest) -> Page:
+        """Return a page of memories."""
+
+    async def status(self) -> Status:
+        """Return the state in numbers."""
+
+
+def load_embedder(settings: Settings) -> OnnxEmbedder:
+    """Load the embedder from its model package. Raises `ModelError`."""
+    return OnnxEmbedder.load(
+        settings.model_directory / EMBEDDER, precision=settings.precision, threads=settings.threads
+    )
+
+
+@asynccontextmanager
+async def open_memory(settings: Settings) -> AsyncIterator[Memory]:
+    """Open the data directory in this process. Raises `BusyError` if another one has it, and `NpuMemoryError`."""
+    with DataDirectory(settings.data_directory):
+        embedder = await asyncio.to_thread(load_embedder, settings)
+        memory = await Memory.open(settings.data_directory, embedder, settings.recall)
+        try:
+            yield memory
+        finally:
+            await memory.close()
+
+
+@asynccontextmanager
+async def reach_memories(settings: Settings) -> AsyncIterator[Memories]:
+    """Speak to the server that has the data directory, or open it if none has. Raises `NpuMemoryError`."""
+    try:
+        directory = DataDirectory(settings.data_directory)
+        directory.__enter__()
+    except BusyError:
+        address = server_address(settings.data_directory)
+        if address is None:
+            raise
+        async with connected(address.host, address.port, read_token(settings.data_directory)) as remote:
+            yield remote
+        return
+    directory.__exit__(None, None, None)
+    async with open_memory(settings) as memory:
+        yield memory

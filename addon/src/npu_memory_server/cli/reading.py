@@ -1,0 +1,88 @@
+"""JSON lines from a file: each checked, and told of by its number when it is wrong."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+import hashlib
+import json
+from pathlib import Path
+import sys
+from typing import Any, Generic, TypeVar
+
+from ..errors import InvalidRequestError
+from ..wire import MAX_FRAME_BYTES, RecallRequest, RememberRequest, WireError, from_data
+
+Parsed = TypeVar("Parsed")
+
+IMPORTED_FIELDS = (
+    "text", "speaker", "created_at", "session", "area", "kind", "scope", "language", "tags", "source", "expires_at",
+    "valid_to", "superseded_by",
+)  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Line(Generic[Parsed]):
+    """What a line holds, or what is wrong with it."""
+
+    number: int
+    value: Parsed | None
+    fault: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class BatchQuestion:
+    """A line of `recall --batch`: the question and the id that its answer is to carry."""
+
+    id: str
+    request: RecallRequest
+
+
+def read_lines(path: Path, parse: Callable[[Mapping[str, Any]], Parsed]) -> Iterator[Line[Parsed]]:
+    """Yield the lines of a JSONL file (`-`: standard input), blank ones left out. Raises `InvalidRequestError`."""
+    try:
+        with sys.stdin.buffer if str(path) == "-" else path.open("rb") as stream:
+            number = 0
+            while content := stream.readline(MAX_FRAME_BYTES):
+                number += 1
+                if content.strip():
+                    yield _parsed_line(number, content, parse)
+    except OSError as error:
+        raise InvalidRequestError(f"{path} cannot be read: {error.strerror}.") from error
+
+
+def _parsed_line(number: int, content: bytes, parse: Callable[[Mapping[str, Any]], Parsed]) -> Line[Parsed]:
+    try:
+        data = json.loads(content)
+    except (ValueError, RecursionError):
+        return Line(number, None, "is not JSON")
+    if not isinstance(data, dict):
+        return Line(number, None, "is not a JSON object")
+    try:
+        return Line(number, parse(data))
+    except WireError as error:
+        return Line(number, None, error.sentence)
+
+
+def memory_to_import(data: Mapping[str, Any]) -> RememberRequest:
+    """Return the memory in a line of an import file. Raises `WireError`.
+
+    Without an `id` the line's content gives it one, so that importing the file again stores nothing twice.
+    """
+    fields = {name: data[name] for name in IMPORTED_FIELDS if data.get(name) is not None}
+    memory_id = data.get("id")
+    if memory_id is None:
+        canonical = json.dumps(fields, sort_keys=True, ensure_ascii=True).encode()
+        memory_id = f"import-{hashlib.sha256(canonical).hexdigest()[:32]}"
+    return from_data(RememberRequest, {"source": "import", **fields, "memory_id": memory_id})
+
+
+def question_to_ask(data: Mapping[str, Any], common: Mapping[str, Any]) -> BatchQuestion:
+    """Return the question in a line of a batch, with the options that hold `common`ly. Raises `WireError`.
+
+    `scope` is one scope or a list of them; without it the household is asked.
+    """
+    scope = data.get("scope")
+    scopes = {} if scope is None else {"scopes": scope if isinstance(scope, list) else [scope]}
+    fields = {name: data[name] for name in ("text", "asked_at", "speaker", "language") if data.get(name) is not None}
+    return BatchQuestion(str(data.get("id", "")), from_data(RecallRequest, {**common, **fields, **scopes}))

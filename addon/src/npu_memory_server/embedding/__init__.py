@@ -1,0 +1,1 @@
+"""Text to vectors: the model package on disk, its tokenizer, and the embedders that run it."""

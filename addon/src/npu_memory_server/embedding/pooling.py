@@ -1,0 +1,39 @@
+"""From token vectors to the vector of a text."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+Vector: TypeAlias = npt.NDArray[np.float32]
+
+
+def normalize(vector: Vector) -> Vector:
+    """Scale a vector, float32 [d], to length 1 (L2). Raises ValueError if it is zero or not finite."""
+    length = float(np.linalg.norm(vector))
+    if not (np.isfinite(length) and length > 0):
+        raise ValueError("a vector without a direction cannot be normalized")
+    return (vector / np.float32(length)).astype(np.float32, copy=False)
+
+
+def mean_pool(token_vectors: Vector) -> Vector:
+    """Average token vectors, float32 [n, d], into an L2-normalized float32 [d].
+
+    Special tokens count like any other: the mean over all positions of the attention mask, Sentence-BERT (Reimers and
+    Gurevych, 2019), section 3. Raises ValueError if the mean has no direction.
+    """
+    return normalize(token_vectors.mean(axis=0, dtype=np.float32))
+
+
+def merge_windows(vectors: Sequence[Vector], tokens: Sequence[int]) -> Vector:
+    """Average the vectors of a text's windows, each float32 [d], weighed by their tokens.
+
+    Returns an L2-normalized float32 [d]; a single vector comes back as it is. Raises ValueError if there is no
+    direction.
+    """
+    if len(vectors) == 1:
+        return vectors[0]
+    return normalize(np.average(np.stack(vectors), axis=0, weights=tokens).astype(np.float32))

@@ -1,0 +1,72 @@
+"""From the database to indexes at the start, and the check that both still say the same."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+import sqlite3
+
+from .embedding.base import Embedder
+from .records import indexed_text, milliseconds
+from .retrieval.retriever import Indexed, Retriever
+from .store import memories, vectors
+from .store.database import integrity_faults, open_database, open_reader, storage_errors
+from .store.memories import StoredRecord
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """The two connections to a database, the indexes built from it, and the number of the embedder in it."""
+
+    connection: sqlite3.Connection
+    reader: sqlite3.Connection
+    retriever: Retriever
+    embedder_number: int
+
+
+def load(path: Path, embedder: Embedder) -> Loaded:
+    """Open the database at `path` and index everything in it. Raises `StorageError`."""
+    connection = open_database(path)
+    try:
+        with storage_errors(f"The database {path} could not be read"):
+            memories.purge_expired(connection, datetime.now(UTC))
+            number = vectors.embedder_number(connection, embedder.fingerprint)
+            retriever = Retriever(embedder.dimensions)
+            for stored in memories.every(connection):
+                retriever.add(indexed(stored))
+            for slot, vector in vectors.every(connection, number, embedder.dimensions):
+                retriever.put_vector(slot, vector)
+        return Loaded(connection, open_reader(path), retriever, number)
+    except BaseException:
+        connection.close()
+        raise
+
+
+def indexed(stored: StoredRecord) -> Indexed:
+    """Return what the indexes have to know of a stored memory."""
+    record = stored.record
+    return Indexed(
+        slot=stored.slot,
+        text=indexed_text(record),
+        language=record.language,
+        scope=record.scope,
+        created_ms=milliseconds(record.created_at),
+        expires_ms=milliseconds(record.expires_at) if record.expires_at else None,
+        current=record.valid_to is None,
+    )
+
+
+def faults(reader: sqlite3.Connection, retriever: Retriever, embedder_number: int) -> list[str]:
+    """Return what is wrong: pages of the database, memories or vectors that the indexes lack or have too many."""
+    found = [f"database: {line}" for line in integrity_faults(reader, quick=False)]
+    stored = {row[0] for row in reader.execute("SELECT slot FROM memory")}
+    if missing := len(stored - retriever.slots()):
+        found.append(f"indexes: {missing} memories of the database are not indexed")
+    if extra := len(retriever.slots() - stored):
+        found.append(f"indexes: {extra} indexed memories are not in the database")
+    embedded = {row[0] for row in reader.execute("SELECT slot FROM vector WHERE embedder = ?", (embedder_number,))}
+    with_vector = retriever.slots() - set(retriever.slots_without_vector())
+    if unequal := len(embedded ^ with_vector):
+        found.append(f"indexes: {unequal} vectors are in only one of database and index")
+    return found

@@ -1,0 +1,1 @@
+"""Finding the memories that matter: a lexical and a dense leg over everything, fused."""

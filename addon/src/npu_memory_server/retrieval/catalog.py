@@ -1,0 +1,101 @@
+"""What has to be known of every memory to decide who may see it, as columns."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .growing import GrowingArray
+
+NEVER = np.iinfo(np.int64).max
+MAX_KEPT_WEIGHTS = 32
+
+
+class Catalog:
+    """One row a memory, in the order in which they were added. Not thread-safe: one thread reads and writes."""
+
+    def __init__(self) -> None:
+        """Make an empty catalog."""
+        self._slots: GrowingArray[np.int64] = GrowingArray(np.int64)
+        self._scopes: GrowingArray[np.int32] = GrowingArray(np.int32)
+        self._created_ms: GrowingArray[np.int64] = GrowingArray(np.int64)
+        self._expires_ms: GrowingArray[np.int64] = GrowingArray(np.int64)
+        self._alive: GrowingArray[np.bool_] = GrowingArray(np.bool_)
+        self._current: GrowingArray[np.bool_] = GrowingArray(np.bool_)
+        self._scope_numbers: dict[str, int] = {}
+        self._changes = 0
+        self._kept_weights: dict[tuple[str, ...], tuple[int, int, NDArray[np.float32]]] = {}
+
+    def __len__(self) -> int:
+        """Return the number of rows, those that were removed included."""
+        return len(self._slots)
+
+    @property
+    def slots(self) -> NDArray[np.int64]:
+        """The slot of each row, ascending."""
+        return self._slots.values
+
+    @property
+    def created_ms(self) -> NDArray[np.int64]:
+        """When each row was said, in ms since 1970."""
+        return self._created_ms.values
+
+    @property
+    def current(self) -> NDArray[np.bool_]:
+        """Whether each row still holds: it has not been corrected."""
+        return self._current.values
+
+    @property
+    def alive(self) -> NDArray[np.bool_]:
+        """Whether each row is there at all: it has not been forgotten."""
+        return self._alive.values
+
+    def add(self, slot: int, *, scope: str, created_ms: int, expires_ms: int | None, current: bool) -> int:
+        """Add a memory and return its row. Slots must be added in ascending order."""
+        self._changes += 1
+        self._slots.append(slot)
+        self._scopes.append(self._scope_numbers.setdefault(scope, len(self._scope_numbers)))
+        self._created_ms.append(created_ms)
+        self._expires_ms.append(NEVER if expires_ms is None else expires_ms)
+        self._alive.append(True)
+        self._current.append(current)
+        return len(self._slots) - 1
+
+    def row(self, slot: int) -> int | None:
+        """Return the row of a slot, or None if it is not here or was removed."""
+        row = int(np.searchsorted(self.slots, slot))
+        return row if row < len(self) and self.slots[row] == slot and self.alive[row] else None
+
+    def set_current(self, row: int, *, current: bool) -> None:
+        """Note that a memory was corrected, or that it holds again."""
+        self._changes += 1
+        self._current.values[row] = current
+
+    def remove(self, row: int) -> None:
+        """Note that a memory is gone."""
+        self._changes += 1
+        self._alive.values[row] = False
+
+    def weights(self, scopes: tuple[str, ...], now_ms: int, past: float) -> NDArray[np.float32]:
+        """Return what a relevance is to be multiplied by, float32 [n]: 1, `past` if it was corrected, 0 if not visible.
+
+        It is kept until something changes or expires: this is most of what a small question would cost.
+        """
+        kept = self._kept_weights.get(scopes)
+        if kept is not None and kept[0] == self._changes and kept[1] > now_ms:
+            return kept[2]
+        visible = self.visible(scopes, now_ms)
+        weights = np.where(visible, np.where(self.current, np.float32(1), np.float32(past)), np.float32(0))
+        coming = self._expires_ms.values[self._expires_ms.values > now_ms]
+        if len(self._kept_weights) >= MAX_KEPT_WEIGHTS:
+            self._kept_weights.clear()
+        self._kept_weights[scopes] = (self._changes, int(coming.min(initial=NEVER)), weights)
+        return weights
+
+    def visible(self, scopes: Iterable[str], now_ms: int) -> NDArray[np.bool_]:
+        """Return whether an asker with these scopes may see each row now, bool [n]."""
+        allowed = np.zeros(len(self._scope_numbers), np.bool_)
+        allowed[[self._scope_numbers[scope] for scope in scopes if scope in self._scope_numbers]] = True
+        return self.alive & (self._expires_ms.values > now_ms) & allowed[self._scopes.values]

@@ -1,0 +1,42 @@
+"""One order out of two legs: pure functions on scores."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+LEXICAL_WEIGHT = 1.0
+"""What a full lexical score counts against a cosine of 1. See docs/decisions for the measurement."""
+
+PAST_FACTOR = 0.9
+"""A corrected memory stays answerable ("what was it before") but ranks behind the current one of like relevance."""
+
+Scores = NDArray[np.float32]
+
+
+def fuse(lexical: Scores | None, cosine: Scores | None) -> Scores:
+    """Return one relevance for every row out of normalized lexical scores and cosines, each float32 [n]; at most 1.
+
+    With one leg alone its own scores are the relevance.
+    """
+    if cosine is not None and lexical is not None:
+        fused: Scores = (cosine + np.float32(LEXICAL_WEIGHT) * lexical) * np.float32(1 / (1 + LEXICAL_WEIGHT))
+        return fused
+    if cosine is not None:
+        return cosine
+    if lexical is not None:
+        return lexical
+    raise ValueError("at least one leg is needed")
+
+
+def best(scores: Scores, count: int) -> NDArray[np.intp]:
+    """Return the rows of the `count` largest positive scores, best first; equal ones newest (last added) first."""
+    if count < len(scores):
+        candidates = np.argpartition(scores, len(scores) - count)[-count:]
+        # Ties at the edge of the partition fall either way; take all of them in before they are ordered.
+        candidates = np.flatnonzero(scores >= scores[candidates].min())
+    else:
+        candidates = np.arange(len(scores))
+    candidates = candidates[scores[candidates] > 0]
+    order = np.lexsort((-candidates, -scores[candidates]))
+    return candidates[order][:count]

@@ -1,0 +1,32 @@
+"""Where things are and what holds by default: read once from command line or environment, and never changed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from .embedding.manifest import Precision
+from .memory import RecallDefaults
+from .wire import DEFAULT_PORT
+
+EMBEDDER = "all-MiniLM-L6-v2"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """What every command that opens memories needs; `model_directory` is the folder of the model packages."""
+
+    data_directory: Path
+    model_directory: Path
+    precision: Precision = Precision.INT8
+    threads: int = 1
+    recall: RecallDefaults
+
+
+@dataclass(frozen=True, slots=True)
+class ServeSettings:
+    """What `serve` needs besides; port 0 takes a free one."""
+
+    host: str = "0.0.0.0"
+    port: int = DEFAULT_PORT
+    handle_transcripts: bool = False

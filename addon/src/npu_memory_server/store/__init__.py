@@ -1,0 +1,1 @@
+"""SQLite is the truth: every index can be rebuilt from it."""

@@ -1,0 +1,89 @@
+"""Opening the database file: durable settings, migrations, and no harm to a file that is damaged."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+import sqlite3
+
+from ..errors import StorageError
+from .migrations import MIGRATIONS, migrate
+
+FILE_NAME = "memories.sqlite3"
+
+BUSY_MS = 10_000
+CHECKED_AT_START_BYTES = 64 * 1024 * 1024
+"""A file up to this size is checked page by page at every start (about 0.1 s); a larger one by `npu-memory check`."""
+
+
+def open_database(path: Path) -> sqlite3.Connection:
+    """Open the database at `path`, making or migrating it. Raises `StorageError`; a damaged file is left as it is."""
+    with storage_errors(f"The database {path} could not be opened"):
+        is_new = not path.exists()
+        connection = _connect(path)
+        try:
+            _require_sound(connection, path)
+            if is_new:
+                path.chmod(0o600)
+            connection.execute("PRAGMA journal_mode = WAL")
+            # Boards lose power: FULL syncs the log at every commit, before "stored" is said.
+            connection.execute("PRAGMA synchronous = FULL")
+            connection.execute("PRAGMA foreign_keys = ON")
+            # What was forgotten is overwritten in the file, not just unlinked.
+            connection.execute("PRAGMA secure_delete = ON")
+            migrate(connection)
+        except BaseException:
+            connection.close()
+            raise
+        return connection
+
+
+def open_reader(path: Path) -> sqlite3.Connection:
+    """Open a second connection to the same database that cannot write. Raises `StorageError`."""
+    with storage_errors(f"The database {path} could not be opened"):
+        connection = _connect(path)
+        connection.execute("PRAGMA query_only = ON")
+        return connection
+
+
+def _connect(path: Path) -> sqlite3.Connection:
+    # check_same_thread: each connection is used from one worker thread, but opened and closed from another.
+    return sqlite3.connect(path, timeout=BUSY_MS / 1000, isolation_level=None, check_same_thread=False)
+
+
+def _require_sound(connection: sqlite3.Connection, path: Path) -> None:
+    version = connection.execute("PRAGMA user_version").fetchone()[0]
+    if version > len(MIGRATIONS):
+        raise StorageError(f"The database {path} was written by a newer version; update the server.")
+    if path.stat().st_size <= CHECKED_AT_START_BYTES and (faults := integrity_faults(connection, quick=True)):
+        raise StorageError(_damaged(path, faults[0]))
+
+
+def truncate_log(connection: sqlite3.Connection) -> None:
+    """Bring the write-ahead log into the database and empty it, so that nothing forgotten is left in it."""
+    connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+
+
+def integrity_faults(connection: sqlite3.Connection, *, quick: bool) -> list[str]:
+    """Return what SQLite's own check finds, at most ten lines; none for a sound database."""
+    pragma = "quick_check" if quick else "integrity_check"
+    lines = [str(row[0]) for row in connection.execute(f"PRAGMA {pragma}(10)")]
+    return [] if lines == ["ok"] else lines
+
+
+def _damaged(path: Path, reason: str) -> str:
+    first_line = reason.splitlines()[0][:200]
+    return (
+        f"The database {path} is damaged ({first_line}). It was left untouched and nothing is written to it: "
+        "move it away, or put a backup in its place."
+    )
+
+
+@contextmanager
+def storage_errors(what: str) -> Iterator[None]:
+    """Turn the errors of SQLite and of the file system into `StorageError` with a sentence that begins with `what`."""
+    try:
+        yield
+    except (sqlite3.Error, OSError) as error:
+        raise StorageError(f"{what}: {error}. Nothing was changed.") from error

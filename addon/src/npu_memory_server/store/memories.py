@@ -1,0 +1,282 @@
+"""Reading and writing memories: plain functions on a connection, each write inside the caller's transaction."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+import hashlib
+import hmac
+import json
+import sqlite3
+from typing import Any
+
+from ..errors import ConflictError, InvalidRequestError, NotFoundError
+from ..records import Record, milliseconds, moment
+from ..wire import MAX_FRAME_BYTES, Kind, Outcome
+
+COLUMNS = (
+    "slot, id, text, kind, speaker, scope, session, area, source, language, tags, created_ms, utc_offset_seconds, "
+    "valid_from_ms, valid_to_ms, superseded_by, expires_ms"
+)
+IDS_A_QUERY = 500
+PAGE_OVERHEAD_BYTES = 4096
+"""What a memory may take in a frame besides its text."""
+
+
+@dataclass(frozen=True, slots=True)
+class StoredRecord:
+    """A record with its `slot`: the whole number that the indexes know it by, never used for another one."""
+
+    slot: int
+    record: Record
+
+
+@dataclass(frozen=True, slots=True)
+class Addition:
+    """What a write did: the new record if there is one, and the older one that it has closed."""
+
+    memory_id: str
+    outcome: Outcome
+    added: StoredRecord | None = None
+    closed: StoredRecord | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Removal:
+    """What forgetting did: the records that are gone, and those that hold again since their correction is gone."""
+
+    removed: tuple[StoredRecord, ...]
+    reopened: tuple[StoredRecord, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Filter:
+    """Which memories a page is made of; None and the empty tuple let everything through."""
+
+    scopes: tuple[str, ...] = ()
+    kind: Kind | None = None
+    speaker: str | None = None
+    include_past: bool = True
+
+
+def add(connection: sqlite3.Connection, record: Record, now: datetime, corrects: str | None = None) -> Addition:
+    """Store `record`, and close the memory that it corrects.
+
+    A memory that is there already with the same text is a duplicate, and so is not stored again. A turn whose text, or
+    anything whose id, was forgotten on request is not learnt again; saying it anew as a fact or a note lifts that.
+    Raises `NotFoundError` and `ConflictError`.
+    """
+    there = find(connection, record.id)
+    if there is not None:
+        if there.record.text != record.text:
+            raise ConflictError("Another memory has this id already.")
+        return Addition(record.id, Outcome.DUPLICATE)
+    digest = _digest(connection, record.text)
+    if _is_forgotten(connection, record, digest):
+        return Addition(record.id, Outcome.FORGOTTEN)
+    connection.execute("DELETE FROM tombstone WHERE digest = ?", (digest,))
+    closed = _close(connection, corrects, record) if corrects else None
+    row = _row_from_record(record)
+    insert = f"INSERT INTO memory ({COLUMNS}) VALUES (NULL{', ?' * len(row)}) RETURNING slot"
+    slot: int = connection.execute(insert, row).fetchone()[0]
+    return Addition(record.id, Outcome.STORED, StoredRecord(slot, record), closed)
+
+
+def _close(connection: sqlite3.Connection, corrected_id: str, record: Record) -> StoredRecord:
+    old = find(connection, corrected_id)
+    if old is None:
+        raise NotFoundError("There is no memory with the id that is to be corrected.")
+    if old.record.superseded_by is not None:
+        raise ConflictError("That memory has been corrected already; correct the newer one.")
+    closed = replace(old.record, valid_to=record.created_at, superseded_by=record.id)
+    connection.execute(
+        "UPDATE memory SET valid_to_ms = ?, superseded_by = ? WHERE slot = ?",
+        (milliseconds(record.created_at), record.id, old.slot),
+    )
+    return StoredRecord(old.slot, closed)
+
+
+def forget(connection: sqlite3.Connection, memory_ids: Sequence[str], now: datetime) -> Removal:
+    """Remove memories and their vectors and leave tombstones; all of them, or none and `NotFoundError`.
+
+    A memory that a forgotten one had closed as its correction holds again.
+    """
+    removed = [find(connection, memory_id) for memory_id in dict.fromkeys(memory_ids)]
+    if unknown := sum(stored is None for stored in removed):
+        raise NotFoundError(f"Nothing was forgotten: {unknown} of the given ids belong to no memory.")
+    gone = tuple(stored for stored in removed if stored is not None)
+    reopened: list[StoredRecord] = []
+    for stored in gone:
+        digest = _digest(connection, stored.record.text)
+        tombstone = (stored.record.id, digest, milliseconds(now))
+        connection.execute("INSERT OR REPLACE INTO tombstone VALUES (?, ?, ?)", tombstone)
+        reopened += _records(connection, "WHERE superseded_by = ?", (stored.record.id,))
+        connection.execute(
+            "UPDATE memory SET valid_to_ms = NULL, superseded_by = NULL WHERE superseded_by = ?", (stored.record.id,)
+        )
+        connection.execute("DELETE FROM memory WHERE slot = ?", (stored.slot,))
+    gone_slots = {stored.slot for stored in gone}
+    return Removal(
+        gone,
+        tuple(
+            StoredRecord(old.slot, replace(old.record, valid_to=None, superseded_by=None))
+            for old in reopened
+            if old.slot not in gone_slots
+        ),
+    )
+
+
+def purge_expired(connection: sqlite3.Connection, now: datetime) -> int:
+    """Remove what was only to be kept until a moment that has passed; returns how many."""
+    return connection.execute("DELETE FROM memory WHERE expires_ms <= ?", (milliseconds(now),)).rowcount
+
+
+def find(connection: sqlite3.Connection, memory_id: str) -> StoredRecord | None:
+    """Return the memory with this id, or None."""
+    return next(_records(connection, "WHERE id = ?", (memory_id,)), None)
+
+
+def by_slot(connection: sqlite3.Connection, slots: Sequence[int]) -> dict[int, Record]:
+    """Return the records of these slots; slots that are gone are left out."""
+    found: dict[int, Record] = {}
+    for start in range(0, len(slots), IDS_A_QUERY):
+        some = [int(slot) for slot in slots[start : start + IDS_A_QUERY]]
+        where = f"WHERE slot IN ({', '.join('?' * len(some))})"
+        found.update((stored.slot, stored.record) for stored in _records(connection, where, some))
+    return found
+
+
+def every(connection: sqlite3.Connection) -> Iterator[StoredRecord]:
+    """Yield all memories, oldest slot first."""
+    return _records(connection, "ORDER BY slot", ())
+
+
+def page(
+    connection: sqlite3.Connection, filters: Filter, limit: int, cursor: str | None
+) -> tuple[list[Record], str | None]:
+    """Return up to `limit` memories, newest first, and the cursor of the next page or None at the end.
+
+    A page ends early rather than outgrow a frame. Raises `InvalidRequestError` for a cursor that is none.
+    """
+    where, values = _where(filters)
+    if cursor is not None:
+        try:
+            created_ms, slot = (int(part) for part in cursor.split("."))
+        except ValueError as error:
+            raise InvalidRequestError("The field 'cursor' must be the next_cursor of an earlier page.") from error
+        where += " AND (created_ms, slot) < (?, ?)"
+        values += [created_ms, slot]
+    order = "ORDER BY created_ms DESC, slot DESC LIMIT ?"
+    found: list[StoredRecord] = []
+    size = 0
+    for stored in _records(connection, f"WHERE {where} {order}", [*values, limit + 1]):
+        size += len(stored.record.text.encode()) + PAGE_OVERHEAD_BYTES
+        if len(found) == limit or (found and size > MAX_FRAME_BYTES // 2):
+            last = found[-1]
+            return [one.record for one in found], f"{milliseconds(last.record.created_at)}.{last.slot}"
+        found.append(stored)
+    return [one.record for one in found], None
+
+
+def count(connection: sqlite3.Connection, filters: Filter) -> int:
+    """Return how many memories the filters let through."""
+    where, values = _where(filters)
+    total: int = connection.execute(f"SELECT count(*) FROM memory WHERE {where}", values).fetchone()[0]
+    return total
+
+
+def instance_id(connection: sqlite3.Connection) -> str:
+    """Return the name of this database, made when it was made."""
+    return _property(connection, "instance").decode()
+
+
+def _where(filters: Filter) -> tuple[str, list[Any]]:
+    clauses = ["TRUE"]
+    values: list[Any] = []
+    if filters.scopes:
+        clauses.append(f"scope IN ({', '.join('?' * len(filters.scopes))})")
+        values += filters.scopes
+    if filters.kind is not None:
+        clauses.append("kind = ?")
+        values.append(filters.kind.value)
+    if filters.speaker is not None:
+        clauses.append("speaker = ?")
+        values.append(filters.speaker)
+    if not filters.include_past:
+        clauses.append("valid_to_ms IS NULL")
+    return " AND ".join(clauses), values
+
+
+def _is_forgotten(connection: sqlite3.Connection, record: Record, digest: bytes) -> bool:
+    if connection.execute("SELECT 1 FROM tombstone WHERE id = ?", (record.id,)).fetchone():
+        return True
+    same_text = connection.execute("SELECT 1 FROM tombstone WHERE digest = ?", (digest,)).fetchone()
+    return record.kind is Kind.TURN and same_text is not None
+
+
+def _digest(connection: sqlite3.Connection, text: str) -> bytes:
+    """Keyed, so that a tombstone alone does not give away a short text by trying."""
+    normalized = " ".join(text.casefold().split())
+    return hmac.new(_property(connection, "digest_key"), normalized.encode(), hashlib.sha256).digest()
+
+
+def _property(connection: sqlite3.Connection, name: str) -> bytes:
+    value: bytes = connection.execute("SELECT value FROM property WHERE name = ?", (name,)).fetchone()[0]
+    return value
+
+
+def _records(connection: sqlite3.Connection, tail: str, values: Iterable[Any]) -> Iterator[StoredRecord]:
+    rows = connection.execute(f"SELECT {COLUMNS} FROM memory {tail}", tuple(values))
+    return (StoredRecord(row[0], _record_from_row(row)) for row in rows)
+
+
+def _record_from_row(row: Sequence[Any]) -> Record:
+    offset = row[12]
+    return Record(
+        id=row[1],
+        text=row[2],
+        kind=Kind(row[3]),
+        speaker=row[4],
+        scope=row[5],
+        session=row[6],
+        area=row[7],
+        source=row[8],
+        language=row[9],
+        tags=tuple(json.loads(row[10])),
+        created_at=moment(row[11], offset),
+        valid_from=_optional_moment(row[13], offset),
+        valid_to=_optional_moment(row[14], offset),
+        superseded_by=row[15],
+        expires_at=_optional_moment(row[16], offset),
+    )
+
+
+def _row_from_record(record: Record) -> tuple[Any, ...]:
+    offset = record.created_at.utcoffset()
+    return (
+        record.id,
+        record.text,
+        record.kind.value,
+        record.speaker,
+        record.scope,
+        record.session,
+        record.area,
+        record.source,
+        record.language,
+        json.dumps(record.tags, ensure_ascii=False),
+        milliseconds(record.created_at),
+        round(offset.total_seconds()) if offset else 0,
+        _optional_milliseconds(record.valid_from),
+        _optional_milliseconds(record.valid_to),
+        record.superseded_by,
+        _optional_milliseconds(record.expires_at),
+    )
+
+
+def _optional_moment(ms: int | None, utc_offset_seconds: int) -> datetime | None:
+    return None if ms is None else moment(ms, utc_offset_seconds)
+
+
+def _optional_milliseconds(value: datetime | None) -> int | None:
+    return None if value is None else milliseconds(value)

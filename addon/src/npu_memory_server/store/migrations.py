@@ -1,0 +1,60 @@
+"""The history of the database's shape: append only, one entry a version (`PRAGMA user_version`)."""
+
+from __future__ import annotations
+
+import secrets
+import sqlite3
+
+MIGRATIONS: tuple[tuple[str, ...], ...] = (
+    (
+        # AUTOINCREMENT: a slot is never used twice, so that a late embedding cannot reach another memory.
+        """CREATE TABLE memory (
+            slot INTEGER PRIMARY KEY AUTOINCREMENT,
+            id TEXT NOT NULL UNIQUE,
+            text TEXT NOT NULL,
+            kind TEXT NOT NULL,
+            speaker TEXT,
+            scope TEXT NOT NULL,
+            session TEXT,
+            area TEXT,
+            source TEXT,
+            language TEXT,
+            tags TEXT NOT NULL,
+            created_ms INTEGER NOT NULL,
+            utc_offset_seconds INTEGER NOT NULL,
+            valid_from_ms INTEGER,
+            valid_to_ms INTEGER,
+            superseded_by TEXT,
+            expires_ms INTEGER
+        ) STRICT""",
+        "CREATE INDEX memory_newest ON memory (created_ms, slot)",
+        "CREATE INDEX memory_superseded ON memory (superseded_by) WHERE superseded_by IS NOT NULL",
+        "CREATE TABLE embedder (number INTEGER PRIMARY KEY, fingerprint TEXT NOT NULL UNIQUE) STRICT",
+        """CREATE TABLE vector (
+            slot INTEGER PRIMARY KEY REFERENCES memory (slot) ON DELETE CASCADE,
+            embedder INTEGER NOT NULL REFERENCES embedder (number),
+            vector BLOB NOT NULL
+        ) STRICT""",
+        "CREATE TABLE tombstone (id TEXT PRIMARY KEY, digest BLOB NOT NULL, forgotten_ms INTEGER NOT NULL) STRICT",
+        "CREATE INDEX tombstone_digest ON tombstone (digest)",
+        "CREATE TABLE property (name TEXT PRIMARY KEY, value BLOB NOT NULL) STRICT",
+    ),
+)
+
+
+def migrate(connection: sqlite3.Connection) -> None:
+    """Bring the database to the newest version, all of it or nothing. Raises `sqlite3.Error`."""
+    version = connection.execute("PRAGMA user_version").fetchone()[0]
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        for statements in MIGRATIONS[version:]:
+            for statement in statements:
+                connection.execute(statement)
+        if version == 0:
+            properties = {"instance": secrets.token_hex(16).encode(), "digest_key": secrets.token_bytes(32)}
+            connection.executemany("INSERT INTO property VALUES (?, ?)", properties.items())
+        connection.execute(f"PRAGMA user_version = {len(MIGRATIONS)}")
+        connection.execute("COMMIT")
+    except BaseException:
+        connection.execute("ROLLBACK")
+        raise

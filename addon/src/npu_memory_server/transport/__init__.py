@@ -1,0 +1,1 @@
+"""The doors over the network: Wyoming events in, Wyoming events out."""
