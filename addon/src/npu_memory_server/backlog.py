@@ -5,6 +5,9 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 import contextlib
+import logging
+
+LOGGER = logging.getLogger(__name__)
 
 EMBEDDED_AT_ONCE = 32
 """How many vectors share a commit; what a crash loses is embedded again at the next start."""
@@ -25,6 +28,11 @@ class EmbeddingBacklog:
     def __len__(self) -> int:
         """Return how many memories wait for their vector."""
         return len(self._slots)
+
+    @property
+    def slots(self) -> frozenset[int]:
+        """The memories that wait for their vector, those that are being embedded included."""
+        return frozenset(self._slots)
 
     def add(self, slots: Iterable[int]) -> None:
         """Note memories that need a vector."""
@@ -51,7 +59,10 @@ class EmbeddingBacklog:
             self._wanted.clear()
             while self._slots:
                 some = self._slots[-EMBEDDED_AT_ONCE:]
-                await self._embed(some)
+                try:
+                    await self._embed(some)
+                except Exception as error:  # noqa: BLE001 - this task is the only one: it has to outlive whatever it meets
+                    LOGGER.error("%s memories have no vector until the next start: %s", len(some), type(error).__name__)  # noqa: TRY400 - a traceback may quote a memory
                 done = set(some)
                 self._slots = [slot for slot in self._slots if slot not in done]
             self._idle.set()

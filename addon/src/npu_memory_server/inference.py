@@ -13,6 +13,9 @@ from typing import Any, TypeVar
 
 Result = TypeVar("Result")
 
+CLOSE_SECONDS = 5.0
+"""Less than what Home Assistant and Docker give a server to stop (10 s)."""
+
 
 class Priority(IntEnum):
     """Who is served first; within one priority it is first come, first served."""
@@ -47,9 +50,9 @@ class InferenceThread:
         return result
 
     def close(self) -> None:
-        """Finish what is waiting and end the thread."""
+        """Finish what is waiting and end the thread; one that hangs in its driver is left behind."""
         self._waiting.put(_Job(Priority.CLOSING, next(self._numbers), None, Future()))
-        self._thread.join()
+        self._thread.join(CLOSE_SECONDS)
 
     def _run(self) -> None:
         while (job := self._waiting.get()).work is not None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Set
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -11,7 +12,7 @@ from .embedding.base import Embedder
 from .records import indexed_text, milliseconds
 from .retrieval.retriever import Indexed, Retriever
 from .store import memories, vectors
-from .store.database import integrity_faults, open_database, open_reader, storage_errors
+from .store.database import damaged, integrity_faults, open_database, open_reader, storage_errors, truncate_log
 from .store.memories import StoredRecord
 
 
@@ -30,14 +31,21 @@ def load(path: Path, embedder: Embedder) -> Loaded:
     connection = open_database(path)
     try:
         with storage_errors(f"The database {path} could not be read"):
-            memories.purge_expired(connection, datetime.now(UTC))
+            connection.execute("BEGIN IMMEDIATE")
+            expired = memories.purge_expired(connection, datetime.now(UTC))
             number = vectors.embedder_number(connection, embedder.fingerprint)
+            connection.execute("COMMIT")
+            if expired:
+                truncate_log(connection)
             retriever = Retriever(embedder.dimensions)
             for stored in memories.every(connection):
                 retriever.add(indexed(stored))
             for slot, vector in vectors.every(connection, number, embedder.dimensions):
                 retriever.put_vector(slot, vector)
         return Loaded(connection, open_reader(path), retriever, number)
+    except ValueError as error:
+        connection.close()
+        raise damaged(path, "a memory in it cannot be read") from error
     except BaseException:
         connection.close()
         raise
@@ -49,6 +57,7 @@ def indexed(stored: StoredRecord) -> Indexed:
     return Indexed(
         slot=stored.slot,
         text=indexed_text(record),
+        said=record.text,
         language=record.language,
         scope=record.scope,
         created_ms=milliseconds(record.created_at),
@@ -57,8 +66,13 @@ def indexed(stored: StoredRecord) -> Indexed:
     )
 
 
-def faults(reader: sqlite3.Connection, retriever: Retriever, embedder_number: int) -> list[str]:
-    """Return what is wrong: pages of the database, memories or vectors that the indexes lack or have too many."""
+def faults(
+    reader: sqlite3.Connection, retriever: Retriever, embedder_number: int, pending: Set[int]
+) -> list[str]:
+    """Return what is wrong: pages of the database, and memories or vectors that the indexes lack or have too many of.
+
+    The vectors of `pending` slots are on their way: they may be in one and not yet in the other.
+    """
     found = [f"database: {line}" for line in integrity_faults(reader, quick=False)]
     stored = {row[0] for row in reader.execute("SELECT slot FROM memory")}
     if missing := len(stored - retriever.slots()):
@@ -67,6 +81,6 @@ def faults(reader: sqlite3.Connection, retriever: Retriever, embedder_number: in
         found.append(f"indexes: {extra} indexed memories are not in the database")
     embedded = {row[0] for row in reader.execute("SELECT slot FROM vector WHERE embedder = ?", (embedder_number,))}
     with_vector = retriever.slots() - set(retriever.slots_without_vector())
-    if unequal := len(embedded ^ with_vector):
+    if unequal := len((embedded ^ with_vector) - pending):
         found.append(f"indexes: {unequal} vectors are in only one of database and index")
     return found

@@ -20,10 +20,10 @@ from ulid import ULID
 from . import __version__
 from .backlog import EmbeddingBacklog
 from .embedding.base import Embedder, Embedding
-from .errors import ModelError, NpuMemoryError
+from .errors import NpuMemoryError
 from .inference import InferenceThread, Priority
 from .loading import Loaded, faults, indexed, load
-from .lookup import Answer, look_up
+from .lookup import Answer, Lookup
 from .records import indexed_text, item_from_record, milliseconds, record_from_request
 from .retrieval.fusion import Scores
 from .retrieval.retriever import Question
@@ -31,7 +31,6 @@ from .store import memories, vectors
 from .store.database import FILE_NAME, storage_errors, truncate_log
 from .store.group_commit import GroupCommit
 from .store.memories import Addition, Filter, Removal, StoredRecord
-from .store.record_cache import RecordCache
 from .wire import (
     PROTOCOL_VERSION,
     Context,
@@ -88,8 +87,8 @@ class Memory:
         self._embedder_number = loaded.embedder_number
         self._defaults = defaults
         self._reader = loaded.reader
-        self._records = RecordCache(loaded.reader)
         self._retriever = loaded.retriever
+        self._lookup = Lookup(loaded.reader, loaded.retriever)
         self._writer = GroupCommit(loaded.connection)
         self._inference = InferenceThread()
         self._searching = ThreadPoolExecutor(1, "npu-memory-search")
@@ -190,7 +189,7 @@ class Memory:
         return Context(
             id=request.id,
             context=answer.context,
-            memories=tuple(item_from_record(record, score) for record, score in answer.ranked),
+            memories=answer.memories,
             timings=timings,
             backend=self._embedder.backend if embedded else "none",
             degraded=degraded,
@@ -241,7 +240,8 @@ class Memory:
 
     async def faults(self) -> Sequence[str]:
         """Check the whole database and that the indexes agree with it; returns what is wrong, if anything."""
-        return await self._search(lambda: faults(self._reader, self._retriever, self._embedder_number))
+        pending = self._backlog.slots
+        return await self._search(lambda: faults(self._reader, self._retriever, self._embedder_number, pending))
 
     async def _wait_for_the_turn_before(self, deadline: float) -> None:
         """Let what was said a moment ago be found by its meaning as well, for at most half of the budget."""
@@ -264,13 +264,16 @@ class Memory:
             lambda embedded: self._look_up(replace(question, vector=embedded.value.vector), lexical),
         )
         try:
-            with storage_errors("The database could not be read"):
-                async with asyncio.timeout(deadline - perf_counter()):
+            async with asyncio.timeout(deadline - perf_counter()):
+                # Inside: TimeoutError is an OSError, which would be taken for one of the database.
+                with storage_errors("The database could not be read"):
                     return await asyncio.wrap_future(with_vector), ""
         except TimeoutError:
             embedding.cancel()
             degraded = "The embedding came later than the budget allows."
-        except (ModelError, ValueError) as error:
+        except Exception as error:
+            if embedding.exception() is None:
+                raise
             LOGGER.warning("A question could not be embedded: %s", type(error).__name__)
             degraded = "The question could not be embedded."
         if lexical is None:
@@ -280,7 +283,7 @@ class Memory:
     def _look_up(self, question: Question, lexical: Future[_Timed[Scores]] | None) -> Answer:
         """Runs on the thread of the indexes, where the lexical search was finished before this could begin."""
         scored = replace(question, lexical=lexical.result().value) if lexical else question
-        return look_up(self._reader, self._records, self._retriever, scored)
+        return self._lookup.answer(scored)
 
     def _index_addition(self, addition: Addition) -> None:
         if addition.added is not None:
@@ -291,7 +294,7 @@ class Memory:
         self._retriever.add(indexed(added))
         if closed is not None:
             self._retriever.set_current(closed.slot, current=False)
-            self._records.discard([closed.slot])
+            self._lookup.discard([closed.slot])
 
     def _index_removal(self, removal: Removal) -> None:
         self._searching.submit(self._remove_from_indexes, removal)
@@ -299,9 +302,9 @@ class Memory:
     def _remove_from_indexes(self, removal: Removal) -> None:
         for gone in removal.removed:
             self._retriever.remove(gone.slot, indexed_text(gone.record), gone.record.language)
-        for old in removal.reopened:
-            self._retriever.set_current(old.slot, current=True)
-        self._records.discard(changed.slot for changed in (*removal.removed, *removal.reopened))
+        for old in removal.relinked:
+            self._retriever.set_current(old.slot, current=old.record.valid_to is None)
+        self._lookup.discard(changed.slot for changed in (*removal.removed, *removal.relinked))
 
     async def _embed(self, slots: Sequence[int]) -> None:
         """Give these memories their vectors; one that cannot be embedded is found by its words alone."""
@@ -311,7 +314,7 @@ class Memory:
             embed = partial(self._embedder.embed, indexed_text(record))
             try:
                 embedding = await self._await(self._inference.submit(Priority.MEMORY, embed))
-            except (ModelError, ValueError) as error:
+            except Exception as error:  # noqa: BLE001 - a driver's as well; the next text may do better
                 LOGGER.warning(
                     "Memory %s has no vector, its words alone are found: %s", record.id, type(error).__name__
                 )

@@ -73,8 +73,8 @@ def record_from_request(request: RememberRequest, new_id: str, now: datetime) ->
     )
 
 
-def item_from_record(record: Record, score: float | None = None) -> MemoryItem:
-    """Return a record as it travels to its readers, with its relevance from 0 to 1 if it was found by a question."""
+def item_from_record(record: Record) -> MemoryItem:
+    """Return a record as it travels to its readers; `valid_from` only where it is not when it was said."""
     return MemoryItem(
         id=record.id,
         text=record.text,
@@ -87,11 +87,10 @@ def item_from_record(record: Record, score: float | None = None) -> MemoryItem:
         source=record.source,
         language=record.language,
         tags=record.tags,
-        valid_from=_iso(record.valid_from),
+        valid_from=None if record.valid_from == record.created_at else _iso(record.valid_from),
         valid_to=_iso(record.valid_to),
         superseded_by=record.superseded_by,
         expires_at=_iso(record.expires_at),
-        score=None if score is None else round(score, 4),
     )
 
 
@@ -101,9 +100,12 @@ def milliseconds(moment: datetime) -> int:
 
 
 def moment(ms: int, utc_offset_seconds: int = 0) -> datetime:
-    """Return the moment of `milliseconds`, in the time zone with this offset."""
-    zone = timezone(timedelta(seconds=utc_offset_seconds)) if utc_offset_seconds else UTC
-    return datetime(1970, 1, 1, tzinfo=UTC).astimezone(zone) + timedelta(milliseconds=ms)
+    """Return the moment of `milliseconds`, in the time zone with this offset; in UTC where the zone's calendar ends."""
+    in_utc = datetime(1970, 1, 1, tzinfo=UTC) + timedelta(milliseconds=ms)
+    try:
+        return in_utc.astimezone(timezone(timedelta(seconds=utc_offset_seconds))) if utc_offset_seconds else in_utc
+    except OverflowError:
+        return in_utc
 
 
 def _iso(value: datetime | None) -> str | None:

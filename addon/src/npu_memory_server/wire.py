@@ -10,13 +10,13 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Mapping
 from dataclasses import MISSING, dataclass, field, fields, is_dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from enum import StrEnum
 from functools import cache, partial
 import hashlib
 import hmac
 import json
-import math
+from operator import attrgetter
 import re
 from types import NoneType
 from typing import Any, ClassVar, TypeVar, cast, get_args, get_origin, get_type_hints
@@ -32,13 +32,13 @@ MAX_NAME_CHARACTERS = 256
 MAX_TOP_K = 50
 MAX_PAGE = 200
 MAX_BUDGET_MS = 60_000
-MAX_FRAME_BYTES = 2 * 1024 * 1024
-"""Holds the largest answer: 50 memories of 8 192 characters at 4 bytes."""
+MAX_NUMBER = 2**63
+"""Of a field without bounds of its own; NaN is below no bound."""
+MAX_FRAME_BYTES = 8 * 1024 * 1024
+"""Holds the largest answer: 50 memories of 8 192 characters, each twice (the context has it too), at 6 or 7 bytes (`\\u001f`)."""
 MAX_STRANGER_FRAME_BYTES = 16 * 1024
 """Before a peer has authenticated, nothing it sends has a reason to be larger."""
 MAX_HEADER_BYTES = 32 * 1024
-BODY_SECONDS = 20.0
-"""A frame whose body takes longer than this to arrive is given up."""
 
 GREETING = "npu_memory"
 HOUSEHOLD = "household"
@@ -199,7 +199,10 @@ class RecallRequest(Message):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MemoryItem:
-    """One memory as its readers see it; moments are ISO 8601 with an offset, `score` is the relevance from 0 to 1."""
+    """One memory as its readers see it; moments are ISO 8601 with an offset, `score` is the relevance from 0 to 1.
+
+    Without `valid_from` it is valid from when it was said.
+    """
 
     id: str = field(metadata=IDENTIFIER)
     text: str = field(metadata=characters(MAX_TEXT_CHARACTERS))
@@ -377,8 +380,8 @@ async def read_frame(reader: asyncio.StreamReader, limit: int = MAX_FRAME_BYTES)
     """Read one event, or return None at the end of the stream.
 
     Sizes are checked before anything is read, so that a declared length costs nothing. The connection is not to be used
-    again after `WireError` with `FRAME_TOO_LARGE`: where the next frame begins is not known. Raises `WireError`,
-    `asyncio.IncompleteReadError` and `TimeoutError`.
+    again after `WireError` with `FRAME_TOO_LARGE`: where the next frame begins is not known. How long to wait is the
+    caller's to say. Raises `WireError` and `asyncio.IncompleteReadError`.
     """
     try:
         line = await reader.readuntil(b"\n")
@@ -394,8 +397,8 @@ async def read_frame(reader: asyncio.StreamReader, limit: int = MAX_FRAME_BYTES)
         raise WireError(ErrorCode.FRAME_TOO_LARGE, "The lengths of a frame must be whole numbers from 0.")
     if sum(sizes) > limit:
         raise WireError(ErrorCode.FRAME_TOO_LARGE, f"A frame may have at most {limit} bytes here.")
-    async with asyncio.timeout(BODY_SECONDS):
-        body = await reader.readexactly(sizes[0])
+    body = await reader.readexactly(sizes[0])
+    if sizes[1]:
         await reader.readexactly(sizes[1])
     event_type, inline = header.get("type"), header.get("data") or {}
     if not isinstance(event_type, str) or not isinstance(inline, dict):
@@ -430,17 +433,19 @@ def to_data(value: Any) -> Any:
         return [to_data(item) for item in value]
     if not is_dataclass(value) or isinstance(value, type):
         return value
-    data = {}
-    for name, default in _defaults(type(value)):
-        item = getattr(value, name)
-        if item != default:
-            data[name] = item if isinstance(item, str) else to_data(item)
-    return data
+    names, defaults, values_of = _layout(type(value))
+    return {
+        name: item if isinstance(item, str) else to_data(item)
+        for name, item, default in zip(names, values_of(value), defaults, strict=True)
+        if item != default
+    }
 
 
 @cache
-def _defaults(cls: Any) -> tuple[tuple[str, Any], ...]:
-    return tuple((f.name, f.default) for f in fields(cls))
+def _layout(cls: Any) -> tuple[tuple[str, ...], tuple[Any, ...], Callable[[Any], tuple[Any, ...]]]:
+    names = tuple(f.name for f in fields(cls))
+    get = attrgetter(*names)
+    return names, tuple(f.default for f in fields(cls)), get if len(names) > 1 else lambda value: (get(value),)
 
 
 def from_data(cls: type[T], data: Mapping[str, Any]) -> T:
@@ -550,13 +555,13 @@ def _text_check(name: str, rules: Mapping[str, Any]) -> Check:
 
 
 def _number_check(name: str, hint: type[int | float], rules: Mapping[str, Any]) -> Check:
-    low, high = rules.get("low", -math.inf), rules.get("high", math.inf)
+    low, high = rules.get("low", -MAX_NUMBER), rules.get("high", MAX_NUMBER)
     kinds = int if hint is int else int | float
     what = "whole number" if hint is int else "number"
     bounds = f" from {low:g} to {high:g}" if rules else ""
 
     def check(value: Any) -> Any:
-        if isinstance(value, kinds) and not isinstance(value, bool) and low <= value <= high and math.isfinite(value):
+        if isinstance(value, kinds) and not isinstance(value, bool) and low <= value <= high:
             return value
         raise WireError(ErrorCode.INVALID_REQUEST, f"The field '{name}' must be a {what}{bounds}.")
 
@@ -572,10 +577,17 @@ def _is_unicode(value: str) -> bool:
 
 
 def parse_moment(value: str, name: str = "created_at") -> datetime:
-    """Return an ISO 8601 moment as an aware datetime; one without an offset is taken as local. Raises `WireError`."""
+    """Return an ISO 8601 moment as an aware datetime; one without an offset is taken as local.
+
+    Raises `WireError`, also for one that UTC has no date for.
+    """
     try:
         moment = datetime.fromisoformat(value)
-        return moment if moment.tzinfo else moment.astimezone()
+        if moment.tzinfo is None:
+            moment = moment.astimezone()
+        if moment.astimezone(UTC).microsecond != moment.microsecond:
+            raise ValueError("an offset with parts of a second")
+        return moment
     except (ValueError, OverflowError, OSError) as error:
         sentence = f"The field '{name}' must be a moment such as 2026-03-03T18:30:00+01:00."
         raise WireError(ErrorCode.INVALID_REQUEST, sentence) from error

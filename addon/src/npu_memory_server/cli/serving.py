@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import logging
 import os
 import signal
@@ -38,6 +39,9 @@ async def serve(settings: Settings, serve_settings: ServeSettings) -> int:
                 status = await memory.status()
                 LOGGER.info("%s memories, embedding on %s", status.memories, status.backend)
                 LOGGER.info("The token for Home Assistant is in %s", settings.data_directory / "token")
+                # What was loaded stays: no collection has to walk through it while somebody waits for an answer.
+                gc.collect()
+                gc.freeze()
                 await stop.wait()
                 LOGGER.info("Stopping")
         finally:

@@ -49,8 +49,12 @@ class Embedder(Protocol):
     def embed(self, text: str) -> Embedding:
         """Embed one text of any length.
 
-        Raises ValueError for a text without a single token, ModelError if the model's output is unusable.
+        Raises ValueError for a text without a single token or that is not valid Unicode, ModelError if the model's
+        output is unusable.
         """
 
     def count_tokens(self, text: str) -> int:
-        """Count the tokens of a text, the model's own special tokens not counted."""
+        """Count the tokens of a text, the model's own special tokens not counted.
+
+        Raises ValueError for a text that is not valid Unicode.
+        """

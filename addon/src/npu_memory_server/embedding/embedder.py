@@ -45,7 +45,8 @@ class OnnxEmbedder:
     def embed(self, text: str) -> Embedding:
         """Embed one text; one beyond the model's length as the mean of overlapping windows, weighed by their tokens.
 
-        Raises ValueError for a text without a single token, ModelError if the model's output is unusable.
+        Raises ValueError for a text without a single token or that is not valid Unicode, ModelError if the model's
+        output is unusable.
         """
         began = perf_counter()
         ids = self._tokenizer.encode(text)
@@ -74,5 +75,8 @@ class OnnxEmbedder:
         return Embedding(vector=vector, tokens=len(ids), timings=timings)
 
     def count_tokens(self, text: str) -> int:
-        """Count the tokens of a text, the model's own special tokens not counted."""
+        """Count the tokens of a text, the model's own special tokens not counted.
+
+        Raises ValueError for a text that is not valid Unicode.
+        """
         return len(self._tokenizer.encode(text))

@@ -39,8 +39,14 @@ class TextTokenizer:
         self._window = max_length - SPECIAL_TOKENS
 
     def encode(self, text: str) -> list[int]:
-        """Return the token ids of a whole text, without special tokens; empty if there is nothing to read in it."""
-        ids: list[int] = self._tokenizer.encode(text, add_special_tokens=False).ids
+        """Return the token ids of a whole text, without special tokens; empty if there is nothing to read in it.
+
+        Raises ValueError if the text cannot be encoded, as with half of a surrogate pair.
+        """
+        try:
+            ids: list[int] = self._tokenizer.encode(text, add_special_tokens=False).ids
+        except TypeError as error:
+            raise ValueError("the text is not valid Unicode") from error
         return ids
 
     def windows(self, ids: list[int]) -> list[npt.NDArray[np.int64]]:

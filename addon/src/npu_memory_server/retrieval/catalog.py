@@ -22,6 +22,7 @@ class Catalog:
         self._scopes: GrowingArray[np.int32] = GrowingArray(np.int32)
         self._created_ms: GrowingArray[np.int64] = GrowingArray(np.int64)
         self._expires_ms: GrowingArray[np.int64] = GrowingArray(np.int64)
+        self._priors: GrowingArray[np.float32] = GrowingArray(np.float32)
         self._alive: GrowingArray[np.bool_] = GrowingArray(np.bool_)
         self._current: GrowingArray[np.bool_] = GrowingArray(np.bool_)
         self._scope_numbers: dict[str, int] = {}
@@ -43,6 +44,11 @@ class Catalog:
         return self._created_ms.values
 
     @property
+    def priors(self) -> NDArray[np.float32]:
+        """What speaks for each row before anybody has asked."""
+        return self._priors.values
+
+    @property
     def current(self) -> NDArray[np.bool_]:
         """Whether each row still holds: it has not been corrected."""
         return self._current.values
@@ -52,13 +58,16 @@ class Catalog:
         """Whether each row is there at all: it has not been forgotten."""
         return self._alive.values
 
-    def add(self, slot: int, *, scope: str, created_ms: int, expires_ms: int | None, current: bool) -> int:
+    def add(
+        self, slot: int, *, scope: str, created_ms: int, expires_ms: int | None, current: bool, prior: float
+    ) -> int:
         """Add a memory and return its row. Slots must be added in ascending order."""
         self._changes += 1
         self._slots.append(slot)
         self._scopes.append(self._scope_numbers.setdefault(scope, len(self._scope_numbers)))
         self._created_ms.append(created_ms)
         self._expires_ms.append(NEVER if expires_ms is None else expires_ms)
+        self._priors.append(prior)
         self._alive.append(True)
         self._current.append(current)
         return len(self._slots) - 1

@@ -2,22 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 import json
 
 from ..records import Record, spoken_date
 
 
-def context_from(records: Sequence[Record]) -> str:
-    """Return one line a memory, best first; "" for none.
+def context_line(record: Record) -> str:
+    """Return a memory as one line.
 
-    The text of a memory is written as a JSON string: whatever is in it, line breaks and quotation marks too, stays
-    inside its quotation marks.
+    Its text is written as a JSON string: whatever is in it, line breaks and quotation marks too, stays inside its
+    quotation marks.
     """
-    return "\n".join(_line(record) for record in records)
-
-
-def _line(record: Record) -> str:
     who = f", {_quoted_name(record.speaker)}" if record.speaker else ""
     ended = f", no longer so since {spoken_date(record.valid_to)}" if record.valid_to else ""
     return f"- ({spoken_date(record.created_at)}{who}{ended}) {_quoted(record.text)}"

@@ -28,9 +28,10 @@ class VectorIndex:
         return len(self._vectors) - 1
 
     def put(self, row: int, vector: NDArray[np.float32]) -> None:
-        """Give a row its vector, float32 [d], L2-normalized."""
-        self._vectors.values[row] = vector
-        self._present.values[row] = True
+        """Give a row its vector, float32 [d], L2-normalized; one that is not finite is none."""
+        if np.isfinite(vector).all():
+            self._vectors.values[row] = vector
+            self._present.values[row] = True
 
     def remove(self, row: int) -> None:
         """Take the vector of a row away."""

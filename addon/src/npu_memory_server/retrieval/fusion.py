@@ -14,13 +14,13 @@ PAST_FACTOR = 0.9
 Scores = NDArray[np.float32]
 
 
-def fuse(lexical: Scores | None, cosine: Scores | None) -> Scores:
-    """Return one relevance for every row out of normalized lexical scores and cosines, each float32 [n]; at most 1.
+def fuse(lexical: Scores | None, cosine: Scores | None, priors: Scores) -> Scores:
+    """Return one relevance for every row out of normalized lexical scores, cosines and priors, each float32 [n].
 
-    With one leg alone its own scores are the relevance.
+    With one leg alone its own scores are the relevance, and the priors do not count.
     """
     if cosine is not None and lexical is not None:
-        fused: Scores = (cosine + np.float32(LEXICAL_WEIGHT) * lexical) * np.float32(1 / (1 + LEXICAL_WEIGHT))
+        fused: Scores = (cosine + np.float32(LEXICAL_WEIGHT) * lexical + priors) * np.float32(1 / (1 + LEXICAL_WEIGHT))
         return fused
     if cosine is not None:
         return cosine

@@ -15,16 +15,18 @@ from .catalog import Catalog
 from .dense import VectorIndex
 from .fusion import PAST_FACTOR, best, fuse
 from .lexical import LexicalIndex
+from .signals import prior
 
 Vector = NDArray[np.float32]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Indexed:
-    """What the indexes have to know of a memory; `text` is the indexed text, with date and speaker."""
+    """What the indexes have to know of a memory; `text` is the indexed text, with date and speaker; `said` without."""
 
     slot: int
     text: str
+    said: str
     language: str | None
     scope: str
     created_ms: int
@@ -72,6 +74,7 @@ class Retriever:
             created_ms=memory.created_ms,
             expires_ms=memory.expires_ms,
             current=memory.current,
+            prior=prior(memory.said),
         )
         self._lexical.add(terms(memory.text, memory.language))
         self._vectors.add()
@@ -117,10 +120,10 @@ class Retriever:
             scores: Sequence[float] = [1.0] * len(rows)
         else:
             weights = self._catalog.weights(question.scopes, question.now_ms, PAST_FACTOR)
-            relevance = fuse(self._padded(question.lexical), cosine) * weights
+            relevance = fuse(self._padded(question.lexical), cosine, self._catalog.priors) * weights
             rows = best(relevance, question.top_k)
             rows = rows[relevance[rows] >= question.min_relevance]
-            scores = relevance[rows].tolist()
+            scores = np.minimum(relevance[rows], 1).tolist()
         slots = tuple(self._catalog.slots[rows].tolist())
         done = perf_counter()
         return Found(slots, tuple(scores), (vector_done - started) * 1000, (done - vector_done) * 1000)

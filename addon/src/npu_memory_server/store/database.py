@@ -21,9 +21,10 @@ def open_database(path: Path) -> sqlite3.Connection:
     """Open the database at `path`, making or migrating it. Raises `StorageError`; a damaged file is left as it is."""
     with storage_errors(f"The database {path} could not be opened"):
         is_new = not path.exists()
+        if not is_new:
+            _require_sound(path)
         connection = _connect(path)
         try:
-            _require_sound(connection, path)
             if is_new:
                 path.chmod(0o600)
             connection.execute("PRAGMA journal_mode = WAL")
@@ -52,12 +53,21 @@ def _connect(path: Path) -> sqlite3.Connection:
     return sqlite3.connect(path, timeout=BUSY_MS / 1000, isolation_level=None, check_same_thread=False)
 
 
-def _require_sound(connection: sqlite3.Connection, path: Path) -> None:
-    version = connection.execute("PRAGMA user_version").fetchone()[0]
-    if version > len(MIGRATIONS):
-        raise StorageError(f"The database {path} was written by a newer version; update the server.")
-    if path.stat().st_size <= CHECKED_AT_START_BYTES and (faults := integrity_faults(connection, quick=True)):
-        raise StorageError(_damaged(path, faults[0]))
+def _require_sound(path: Path) -> None:
+    """Look at the file without being able to write: not even the log beside it is brought into a file that is damaged."""
+    connection = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, timeout=BUSY_MS / 1000)
+    try:
+        version = connection.execute("PRAGMA user_version").fetchone()[0]
+        if version > len(MIGRATIONS):
+            raise StorageError(f"The database {path} was written by a newer version; update the server.")
+        if path.stat().st_size <= CHECKED_AT_START_BYTES and (faults := integrity_faults(connection, quick=True)):
+            raise damaged(path, faults[0])
+    except sqlite3.DatabaseError as error:
+        if getattr(error, "sqlite_errorcode", 0) & 0xFF in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):
+            raise damaged(path, str(error)) from error
+        raise
+    finally:
+        connection.close()
 
 
 def truncate_log(connection: sqlite3.Connection) -> None:
@@ -72,9 +82,10 @@ def integrity_faults(connection: sqlite3.Connection, *, quick: bool) -> list[str
     return [] if lines == ["ok"] else lines
 
 
-def _damaged(path: Path, reason: str) -> str:
+def damaged(path: Path, reason: str) -> StorageError:
+    """Return the error for a database that is not to be written any more; `reason` quotes nothing that is stored."""
     first_line = reason.splitlines()[0][:200]
-    return (
+    return StorageError(
         f"The database {path} is damaged ({first_line}). It was left untouched and nothing is written to it: "
         "move it away, or put a backup in its place."
     )

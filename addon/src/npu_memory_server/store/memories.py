@@ -20,8 +20,9 @@ COLUMNS = (
     "valid_from_ms, valid_to_ms, superseded_by, expires_ms"
 )
 IDS_A_QUERY = 500
-PAGE_OVERHEAD_BYTES = 4096
-"""What a memory may take in a frame besides its text."""
+MAX_INTEGER = 2**63 - 1
+PAGE_OVERHEAD_BYTES = 1024
+"""What a memory takes in a frame besides its texts: ids, moments, and the names of the fields."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,10 +45,13 @@ class Addition:
 
 @dataclass(frozen=True, slots=True)
 class Removal:
-    """What forgetting did: the records that are gone, and those that hold again since their correction is gone."""
+    """What forgetting did: the records that are gone, and those that they had closed, as these are now.
+
+    One of the latter holds again, unless a newer correction is left that it now points to.
+    """
 
     removed: tuple[StoredRecord, ...]
-    reopened: tuple[StoredRecord, ...]
+    relinked: tuple[StoredRecord, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -102,34 +106,41 @@ def forget(connection: sqlite3.Connection, memory_ids: Sequence[str], now: datet
 
     A memory that a forgotten one had closed as its correction holds again.
     """
-    removed = [find(connection, memory_id) for memory_id in dict.fromkeys(memory_ids)]
-    if unknown := sum(stored is None for stored in removed):
+    found = [find(connection, memory_id) for memory_id in dict.fromkeys(memory_ids)]
+    if unknown := sum(stored is None for stored in found):
         raise NotFoundError(f"Nothing was forgotten: {unknown} of the given ids belong to no memory.")
-    gone = tuple(stored for stored in removed if stored is not None)
-    reopened: list[StoredRecord] = []
-    for stored in gone:
-        digest = _digest(connection, stored.record.text)
-        tombstone = (stored.record.id, digest, milliseconds(now))
+    removed = tuple(stored for stored in found if stored is not None)
+    for stored in removed:
+        tombstone = (stored.record.id, _digest(connection, stored.record.text), milliseconds(now))
         connection.execute("INSERT OR REPLACE INTO tombstone VALUES (?, ?, ?)", tombstone)
-        reopened += _records(connection, "WHERE superseded_by = ?", (stored.record.id,))
-        connection.execute(
-            "UPDATE memory SET valid_to_ms = NULL, superseded_by = NULL WHERE superseded_by = ?", (stored.record.id,)
-        )
-        connection.execute("DELETE FROM memory WHERE slot = ?", (stored.slot,))
-    gone_slots = {stored.slot for stored in gone}
-    return Removal(
-        gone,
-        tuple(
-            StoredRecord(old.slot, replace(old.record, valid_to=None, superseded_by=None))
-            for old in reopened
-            if old.slot not in gone_slots
-        ),
-    )
+    return Removal(removed, _remove(connection, removed))
 
 
 def purge_expired(connection: sqlite3.Connection, now: datetime) -> int:
-    """Remove what was only to be kept until a moment that has passed; returns how many."""
-    return connection.execute("DELETE FROM memory WHERE expires_ms <= ?", (milliseconds(now),)).rowcount
+    """Remove what was only to be kept until a moment that has passed, as if it had never been; returns how many."""
+    expired = tuple(_records(connection, "WHERE expires_ms <= ?", (milliseconds(now),)))
+    _remove(connection, expired)
+    return len(expired)
+
+
+def _remove(connection: sqlite3.Connection, removed: Sequence[StoredRecord]) -> tuple[StoredRecord, ...]:
+    """Delete records, close the gaps in the chains of corrections, and return those whose links have changed."""
+    newer_of = {stored.record.id: stored.record.superseded_by for stored in removed}
+    relinked: list[StoredRecord] = []
+    for stored in removed:
+        newer = stored.record.superseded_by
+        while newer in newer_of:
+            newer = newer_of[newer]
+        for old in tuple(_records(connection, "WHERE superseded_by = ?", (stored.record.id,))):
+            if old.record.id not in newer_of:
+                valid_to = old.record.valid_to if newer else None
+                relinked.append(StoredRecord(old.slot, replace(old.record, valid_to=valid_to, superseded_by=newer)))
+        connection.execute("DELETE FROM memory WHERE slot = ?", (stored.slot,))
+    connection.executemany(
+        "UPDATE memory SET valid_to_ms = ?, superseded_by = ? WHERE slot = ?",
+        [(_optional_milliseconds(old.record.valid_to), old.record.superseded_by, old.slot) for old in relinked],
+    )
+    return tuple(relinked)
 
 
 def find(connection: sqlite3.Connection, memory_id: str) -> StoredRecord | None:
@@ -163,6 +174,8 @@ def page(
     if cursor is not None:
         try:
             created_ms, slot = (int(part) for part in cursor.split("."))
+            if max(abs(created_ms), abs(slot)) > MAX_INTEGER:
+                raise ValueError("a number that SQLite cannot hold")
         except ValueError as error:
             raise InvalidRequestError("The field 'cursor' must be the next_cursor of an earlier page.") from error
         where += " AND (created_ms, slot) < (?, ?)"
@@ -171,12 +184,17 @@ def page(
     found: list[StoredRecord] = []
     size = 0
     for stored in _records(connection, f"WHERE {where} {order}", [*values, limit + 1]):
-        size += len(stored.record.text.encode()) + PAGE_OVERHEAD_BYTES
+        size += _size_in_frame(stored.record)
         if len(found) == limit or (found and size > MAX_FRAME_BYTES // 2):
             last = found[-1]
             return [one.record for one in found], f"{milliseconds(last.record.created_at)}.{last.slot}"
         found.append(stored)
     return [one.record for one in found], None
+
+
+def _size_in_frame(record: Record) -> int:
+    texts = (record.text, record.speaker, record.scope, record.session, record.area, record.source, record.tags)
+    return len(json.dumps(texts, ensure_ascii=False).encode()) + PAGE_OVERHEAD_BYTES
 
 
 def count(connection: sqlite3.Connection, filters: Filter) -> int:

@@ -111,7 +111,6 @@ class RemoteMemory:
         self._writer.write(message_bytes(replace(request, id=number)))
         try:
             async with asyncio.timeout(ANSWER_SECONDS):
-                await self._writer.drain()
                 return _checked(await waiting, answer)
         except (TimeoutError, OSError) as error:
             raise BusyError("The server does not answer.") from error

@@ -11,7 +11,6 @@ import secrets
 from .. import __version__
 from ..errors import NpuMemoryError
 from ..wire import (
-    BODY_SECONDS,
     MAX_FRAME_BYTES,
     MAX_STRANGER_FRAME_BYTES,
     PROTOCOL_VERSION,
@@ -38,6 +37,8 @@ LOGGER = logging.getLogger(__name__)
 MAX_IN_FLIGHT = 64
 """Requests of one peer that are worked on at once; further ones wait unread."""
 MAX_WRONG_TOKENS = 3
+TAKING_SECONDS = 20.0
+"""A peer that does not take its answers for so long is let go."""
 STRANGER_SECONDS = 30.0
 """A peer that has not shown the token is let go when it is silent for so long; one that has may be silent for hours."""
 
@@ -177,8 +178,9 @@ class Connection:
 
     async def _write(self, content: bytes) -> None:
         self._writer.write(content)
-        async with asyncio.timeout(BODY_SECONDS):
-            await self._writer.drain()
+        if self._writer.transport.get_write_buffer_size():
+            async with asyncio.timeout(TAKING_SECONDS):
+                await self._writer.drain()
 
 
 def _failure(asked_by: str, code: ErrorCode, sentence: str) -> Failure:
