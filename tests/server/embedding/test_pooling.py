@@ -1,0 +1,49 @@
+"""The vector of a text points where its tokens point on average, and has length 1."""
+
+from hypothesis import given, strategies as st
+from hypothesis.extra import numpy as arrays
+import numpy as np
+import pytest
+
+from npu_memory_server.embedding.pooling import Vector, mean_pool, merge_windows, normalize
+
+components = st.floats(-1e3, 1e3, width=32).filter(lambda value: value == 0 or abs(value) > 1e-3)
+token_vectors = arrays.arrays(np.float32, st.tuples(st.integers(1, 40), st.just(16)), elements=components)
+
+
+def has_direction(vector: Vector) -> bool:
+    return bool(np.linalg.norm(vector) > 1e-3)
+
+
+@given(token_vectors)
+def test_the_pooled_vector_has_length_one_and_points_along_the_mean(tokens: Vector) -> None:
+    mean = tokens.astype(np.float64).mean(axis=0)
+    if not has_direction(mean.astype(np.float32)):
+        return
+    pooled = mean_pool(tokens)
+    assert pooled.dtype == np.float32
+    assert np.linalg.norm(pooled) == pytest.approx(1, abs=1e-5)
+    assert pooled @ mean / np.linalg.norm(mean) == pytest.approx(1, abs=1e-3)
+
+
+@given(token_vectors.filter(lambda tokens: has_direction(tokens.mean(axis=0))), st.randoms(use_true_random=False))
+def test_the_order_of_tokens_does_not_matter_to_pooling(tokens: Vector, random: np.random.RandomState) -> None:
+    order = list(range(len(tokens)))
+    random.shuffle(order)
+    assert mean_pool(tokens[order]) == pytest.approx(mean_pool(tokens), abs=1e-2)
+
+
+@pytest.mark.parametrize("value", [0.0, np.nan, np.inf])
+def test_tokens_without_a_direction_are_refused_rather_than_turned_into_nonsense(value: float) -> None:
+    with pytest.raises(ValueError, match="direction"):
+        mean_pool(np.full((3, 16), value, np.float32))
+
+
+def test_a_text_of_one_window_keeps_its_vector_to_the_bit() -> None:
+    vector = normalize(np.arange(1, 17, dtype=np.float32))
+    assert merge_windows([vector], [9]) is vector
+
+
+def test_a_window_counts_by_its_tokens() -> None:
+    east, north = np.eye(2, dtype=np.float32)
+    assert merge_windows([east, north], [30, 40]) == pytest.approx(np.array([0.6, 0.8]), abs=1e-6)
