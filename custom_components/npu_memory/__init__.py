@@ -1,0 +1,64 @@
+"""A long-term memory for Home Assistant's voice assistant."""
+
+from homeassistant.const import Platform
+from homeassistant.core import HomeAssistant
+from homeassistant.exceptions import IntegrationError
+from homeassistant.helpers import config_validation as cv
+from homeassistant.helpers.typing import ConfigType
+from homeassistant.util.hass_dict import HassKey
+
+from .capture import CaptureQueue
+from .const import DOMAIN, SUBENTRY_CONVERSATION
+from .coordinator import NpuMemoryConfigEntry, NpuMemoryCoordinator, NpuMemoryData
+from .services import async_setup_services
+
+CONFIG_SCHEMA = cv.config_entry_only_config_schema(DOMAIN)
+PLATFORMS = [Platform.CONVERSATION]
+
+CAPTURED: HassKey[dict[str, CaptureQueue]] = HassKey(f"{DOMAIN}_captured")
+"""By entry: turns on their way to the server."""
+
+
+async def async_setup(hass: HomeAssistant, config: ConfigType) -> bool:
+    """Set up the actions."""
+    async_setup_services(hass)
+    return True
+
+
+async def async_setup_entry(hass: HomeAssistant, entry: NpuMemoryConfigEntry) -> bool:
+    """Connect to the memory server and set up the assistants.
+
+    Assistants are set up without the server too: a house that restarts must not lose its voice because its memory is
+    late.
+    """
+    coordinator = NpuMemoryCoordinator(hass, entry)
+    try:
+        await coordinator.connect()
+    except IntegrationError as error:
+        if not _has_assistants(entry):
+            raise
+        await coordinator.connect_later(error)
+    captured = hass.data.setdefault(CAPTURED, {}).setdefault(entry.entry_id, CaptureQueue())
+    entry.runtime_data = NpuMemoryData(coordinator.client, coordinator, captured)
+    entry.async_create_background_task(hass, captured.run(coordinator.client), f"{DOMAIN} capture")
+    await hass.config_entries.async_forward_entry_setups(entry, PLATFORMS)
+    entry.async_on_unload(entry.add_update_listener(_reload))
+    return True
+
+
+async def async_unload_entry(hass: HomeAssistant, entry: NpuMemoryConfigEntry) -> bool:
+    """Take the assistants away; the connection closes with the entry."""
+    return await hass.config_entries.async_unload_platforms(entry, PLATFORMS)
+
+
+async def async_remove_entry(hass: HomeAssistant, entry: NpuMemoryConfigEntry) -> None:
+    """Drop what was still to be remembered."""
+    hass.data.get(CAPTURED, {}).pop(entry.entry_id, None)
+
+
+async def _reload(hass: HomeAssistant, entry: NpuMemoryConfigEntry) -> None:
+    await hass.config_entries.async_reload(entry.entry_id)
+
+
+def _has_assistants(entry: NpuMemoryConfigEntry) -> bool:
+    return any(subentry.subentry_type == SUBENTRY_CONVERSATION for subentry in entry.subentries.values())

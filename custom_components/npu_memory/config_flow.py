@@ -1,0 +1,257 @@
+"""Config flow: an entry is a memory server, a subentry an assistant with memory."""
+
+from collections.abc import Mapping
+import logging
+from typing import Any, override
+
+from homeassistant.components import conversation
+from homeassistant.config_entries import (
+    SOURCE_USER,
+    ConfigEntry,
+    ConfigFlow,
+    ConfigFlowResult,
+    ConfigSubentryFlow,
+    SubentryFlowResult,
+)
+from homeassistant.const import CONF_HOST, CONF_NAME, CONF_PORT, CONF_TOKEN
+from homeassistant.core import HomeAssistant, callback
+from homeassistant.helpers import entity_registry as er
+from homeassistant.helpers.selector import (
+    EntitySelector,
+    EntitySelectorConfig,
+    NumberSelector,
+    NumberSelectorConfig,
+    NumberSelectorMode,
+    SelectSelector,
+    SelectSelectorConfig,
+    SelectSelectorMode,
+    TextSelector,
+    TextSelectorConfig,
+    TextSelectorType,
+)
+import probatio
+
+from .client import MemoryClientError, NotAMemoryServer, WrongToken, WrongVersion, probe
+from .const import (
+    CONF_AGENT,
+    CONF_BUDGET_MS,
+    CONF_CAPTURE,
+    CONF_FALLBACK,
+    CONF_STRATEGY,
+    CONF_TOP_K,
+    DEFAULT_ASSISTANT_NAME,
+    DEFAULT_BUDGET_MS,
+    DEFAULT_TOP_K,
+    DOMAIN,
+    MAX_BUDGET_MS,
+    MIN_BUDGET_MS,
+    NAME,
+    SUBENTRY_CONVERSATION,
+    Capture,
+    Fallback,
+)
+from .entity import is_ours
+from .errors import placeholders, translation_key
+from .wire import DEFAULT_PORT, MAX_TOP_K, Greeting, Strategy
+
+_LOGGER = logging.getLogger(__name__)
+
+TOKEN_SELECTOR = TextSelector(TextSelectorConfig(type=TextSelectorType.PASSWORD, autocomplete="current-password"))
+
+SERVER_SCHEMA = probatio.Schema(
+    {
+        probatio.Required(CONF_HOST): TextSelector(),
+        probatio.Required(CONF_PORT, default=DEFAULT_PORT): probatio.All(
+            NumberSelector(NumberSelectorConfig(min=1, max=65535, mode=NumberSelectorMode.BOX)), probatio.Coerce(int)
+        ),
+        probatio.Required(CONF_TOKEN): TOKEN_SELECTOR,
+    }
+)
+TOKEN_SCHEMA = probatio.Schema({probatio.Required(CONF_TOKEN): TOKEN_SELECTOR})
+
+ASSISTANT_SCHEMA = probatio.Schema(
+    {
+        probatio.Optional(CONF_AGENT): EntitySelector(EntitySelectorConfig(domain=conversation.DOMAIN)),
+        probatio.Required(CONF_STRATEGY, default=Strategy.HYBRID.value): SelectSelector(
+            SelectSelectorConfig(
+                options=[strategy.value for strategy in Strategy],
+                translation_key=CONF_STRATEGY,
+                mode=SelectSelectorMode.DROPDOWN,
+            )
+        ),
+        probatio.Required(CONF_TOP_K, default=DEFAULT_TOP_K): probatio.All(
+            NumberSelector(NumberSelectorConfig(min=1, max=MAX_TOP_K, mode=NumberSelectorMode.BOX)),
+            probatio.Coerce(int),
+        ),
+        probatio.Required(CONF_BUDGET_MS, default=DEFAULT_BUDGET_MS): probatio.All(
+            NumberSelector(
+                NumberSelectorConfig(
+                    min=MIN_BUDGET_MS, max=MAX_BUDGET_MS, unit_of_measurement="ms", mode=NumberSelectorMode.BOX
+                )
+            ),
+            probatio.Coerce(int),
+        ),
+        probatio.Required(CONF_FALLBACK, default=Fallback.NO_CONTEXT.value): SelectSelector(
+            SelectSelectorConfig(
+                options=[fallback.value for fallback in Fallback],
+                translation_key=CONF_FALLBACK,
+                mode=SelectSelectorMode.LIST,
+            )
+        ),
+        probatio.Required(CONF_CAPTURE, default=Capture.BOTH.value): SelectSelector(
+            SelectSelectorConfig(
+                options=[capture.value for capture in Capture],
+                translation_key=CONF_CAPTURE,
+                mode=SelectSelectorMode.LIST,
+            )
+        ),
+    }
+)
+NEW_ASSISTANT_SCHEMA = probatio.Schema({probatio.Required(CONF_NAME, default=DEFAULT_ASSISTANT_NAME): str}).extend(
+    ASSISTANT_SCHEMA.schema
+)
+
+
+class NpuMemoryConfigFlow(ConfigFlow, domain=DOMAIN):
+    """Add a memory server, move it, and give it another token."""
+
+    VERSION = 1
+    MINOR_VERSION = 1
+
+    def __init__(self) -> None:
+        """Start without errors."""
+        self._errors: dict[str, str] = {}
+        self._placeholders: dict[str, str] = {}
+
+    @override
+    async def async_step_user(self, user_input: dict[str, Any] | None = None) -> ConfigFlowResult:
+        """Ask for the server and test it before an entry is made."""
+        if user_input is not None and (greeting := await self._probe(user_input)):
+            await self.async_set_unique_id(greeting.instance)
+            self._abort_if_unique_id_configured()
+            return self.async_create_entry(title=NAME, data=_cleaned(user_input))
+        return self._form("user", SERVER_SCHEMA, user_input)
+
+    async def async_step_reauth(self, entry_data: Mapping[str, Any]) -> ConfigFlowResult:
+        """The server knows another token than the entry."""
+        return await self.async_step_reauth_confirm()
+
+    async def async_step_reauth_confirm(self, user_input: dict[str, Any] | None = None) -> ConfigFlowResult:
+        """Ask for the token that the server knows now."""
+        entry = self._get_reauth_entry()
+        if user_input is not None:
+            data = {**entry.data, **user_input}
+            if greeting := await self._probe(data):
+                return await self._update(entry, greeting, data)
+        return self._form("reauth_confirm", TOKEN_SCHEMA, user_input, {CONF_HOST: entry.data[CONF_HOST]})
+
+    async def async_step_reconfigure(self, user_input: dict[str, Any] | None = None) -> ConfigFlowResult:
+        """Follow a server to another address."""
+        entry = self._get_reconfigure_entry()
+        if user_input is not None and (greeting := await self._probe(user_input)):
+            return await self._update(entry, greeting, user_input)
+        return self._form("reconfigure", SERVER_SCHEMA, user_input or entry.data)
+
+    @classmethod
+    @callback
+    @override
+    def async_get_supported_subentry_types(cls, config_entry: ConfigEntry) -> dict[str, type[ConfigSubentryFlow]]:
+        """Return what can be added to a server."""
+        return {SUBENTRY_CONVERSATION: AssistantFlow}
+
+    async def _probe(self, data: Mapping[str, Any]) -> Greeting | None:
+        """Return what the server says of itself, or None and what to tell the user."""
+        cleaned = _cleaned(data)
+        self._errors, self._placeholders = {}, {}
+        try:
+            return await probe(cleaned[CONF_HOST], cleaned[CONF_PORT], cleaned[CONF_TOKEN])
+        except WrongToken:
+            self._errors[CONF_TOKEN] = "invalid_auth"
+        except (WrongVersion, NotAMemoryServer) as error:
+            self._errors["base"] = translation_key(error)
+            self._placeholders = placeholders(error)
+        except MemoryClientError:
+            self._errors["base"] = "cannot_connect"
+        except Exception:
+            _LOGGER.exception("Unexpected error while testing the memory server")
+            self._errors["base"] = "unknown"
+        return None
+
+    async def _update(self, entry: ConfigEntry, greeting: Greeting, data: Mapping[str, Any]) -> ConfigFlowResult:
+        """Save what works now and have the entry loaded again, also if nothing changed: it had failed."""
+        await self.async_set_unique_id(greeting.instance)
+        self._abort_if_unique_id_mismatch(reason="another_server")
+        cleaned = _cleaned(data)
+        reloads_itself = bool(entry.update_listeners) and entry.data != cleaned
+        result = self.async_update_and_abort(entry, data=cleaned)
+        if not reloads_itself:
+            self.hass.config_entries.async_schedule_reload(entry.entry_id)
+        return result
+
+    def _form(
+        self,
+        step_id: str,
+        schema: probatio.Schema,
+        suggested: Mapping[str, Any] | None,
+        described: Mapping[str, str] | None = None,
+    ) -> ConfigFlowResult:
+        return self.async_show_form(
+            step_id=step_id,
+            data_schema=self.add_suggested_values_to_schema(schema, suggested),
+            errors=self._errors,
+            description_placeholders={**self._placeholders, **(described or {})},
+        )
+
+
+class AssistantFlow(ConfigSubentryFlow):
+    """Add an assistant with memory, or change one."""
+
+    async def async_step_user(self, user_input: dict[str, Any] | None = None) -> SubentryFlowResult:
+        """Add an assistant."""
+        return self._step("user", NEW_ASSISTANT_SCHEMA, user_input, {})
+
+    async def async_step_reconfigure(self, user_input: dict[str, Any] | None = None) -> SubentryFlowResult:
+        """Change an assistant."""
+        return self._step("reconfigure", ASSISTANT_SCHEMA, user_input, self._get_reconfigure_subentry().data)
+
+    def _step(
+        self, step_id: str, schema: probatio.Schema, user_input: dict[str, Any] | None, before: Mapping[str, Any]
+    ) -> SubentryFlowResult:
+        errors: dict[str, str] = {}
+        if user_input is not None:
+            data = dict(user_input)
+            if agent := data.pop(CONF_AGENT, None):
+                data[CONF_AGENT], error = _checked_agent(self.hass, agent)
+                if error:
+                    errors[CONF_AGENT] = error
+            if not errors:
+                return self._save(data)
+        return self.async_show_form(
+            step_id=step_id,
+            data_schema=self.add_suggested_values_to_schema(schema, user_input if user_input is not None else before),
+            errors=errors,
+        )
+
+    def _save(self, data: dict[str, Any]) -> SubentryFlowResult:
+        if self.source == SOURCE_USER:
+            return self.async_create_entry(title=data.pop(CONF_NAME), data=data)
+        return self.async_update_and_abort(self._get_entry(), self._get_reconfigure_subentry(), data=data)
+
+
+def _cleaned(data: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the data of an entry without the blanks that copying leaves."""
+    return {**data, CONF_HOST: data[CONF_HOST].strip(), CONF_TOKEN: data[CONF_TOKEN].strip()}
+
+
+@callback
+def _checked_agent(hass: HomeAssistant, agent: str) -> tuple[str, str | None]:
+    """Return the entity id of an agent, and why it cannot be put behind an assistant with memory."""
+    registry = er.async_get(hass)
+    entity_id = er.async_resolve_entity_id(registry, agent) or agent
+    if entity_id == conversation.HOME_ASSISTANT_AGENT:
+        return entity_id, "default_agent"
+    if is_ours(hass, entity_id):
+        return entity_id, "own_agent"
+    if registry.async_get(entity_id) is None and conversation.async_get_agent_info(hass, entity_id) is None:
+        return entity_id, "agent_not_found"
+    return entity_id, None

@@ -1,0 +1,36 @@
+"""What the entities of an assistant have in common."""
+
+from homeassistant.config_entries import ConfigSubentry
+from homeassistant.core import HomeAssistant, callback
+from homeassistant.helpers import entity_registry as er
+from homeassistant.helpers.device_registry import DeviceEntryType, DeviceInfo
+from homeassistant.helpers.entity import Entity
+
+from .const import DOMAIN, NAME
+from .coordinator import NpuMemoryConfigEntry
+
+
+class NpuMemoryAssistantEntity(Entity):
+    """An entity of one assistant, which is a device of its own."""
+
+    _attr_has_entity_name = True
+
+    def __init__(self, entry: NpuMemoryConfigEntry, subentry: ConfigSubentry) -> None:
+        """Name the entity and its device."""
+        self.entry = entry
+        self.subentry = subentry
+        self._attr_unique_id = subentry.subentry_id
+        self._attr_device_info = DeviceInfo(
+            entry_type=DeviceEntryType.SERVICE,
+            identifiers={(DOMAIN, subentry.subentry_id)},
+            manufacturer=NAME,
+            model="Assistant",
+            name=subentry.title,
+        )
+
+
+@callback
+def is_ours(hass: HomeAssistant, entity_id: str) -> bool:
+    """Say whether an entity is one of this integration."""
+    registered = er.async_get(hass).async_get(entity_id)
+    return registered is not None and registered.platform == DOMAIN

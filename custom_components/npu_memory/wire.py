@@ -1,0 +1,593 @@
+"""The protocol between the integration and the memory server: events, their checks, and their frames.
+
+The events travel as Wyoming events over TCP. This file is the same, byte for byte, in `addon/src/npu_memory_server` and
+in `custom_components/npu_memory`; it needs nothing but the standard library of Python 3.11. Unknown fields are skipped,
+so that a newer peer may say more; everything known is checked for type, size and encoding before anybody sees it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping
+from dataclasses import MISSING, dataclass, field, fields, is_dataclass
+from datetime import UTC, datetime
+from enum import StrEnum
+from functools import cache, partial
+import hashlib
+import hmac
+import json
+from operator import attrgetter
+import re
+from types import NoneType
+from typing import Any, ClassVar, TypeVar, cast, get_args, get_origin, get_type_hints
+
+T = TypeVar("T")
+
+PROTOCOL_VERSION = 1
+DEFAULT_PORT = 10750
+
+MAX_TEXT_CHARACTERS = 8192
+"""A memory or a question; about 1 500 spoken words. Longer documents are to be split."""
+MAX_NAME_CHARACTERS = 256
+MAX_TOP_K = 50
+MAX_PAGE = 200
+MAX_BUDGET_MS = 60_000
+MAX_NUMBER = 2**63
+"""Of a field without bounds of its own; NaN is below no bound."""
+MAX_FRAME_BYTES = 8 * 1024 * 1024
+"""Holds the largest answer: 50 memories of 8 192 characters, each twice (the context has it too), at 6 or 7 bytes (`\\u001f`)."""
+MAX_STRANGER_FRAME_BYTES = 16 * 1024
+"""Before a peer has authenticated, nothing it sends has a reason to be larger."""
+MAX_HEADER_BYTES = 32 * 1024
+
+GREETING = "npu_memory"
+HOUSEHOLD = "household"
+SCOPE_PATTERN = re.compile(r"household|(person|area|device):[^\s:][^\n\r]{0,199}")
+ID_PATTERN = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:-]{0,63}")
+
+
+class ErrorCode(StrEnum):
+    """What went wrong; the key of the translations and of the tests as well."""
+
+    MALFORMED = "malformed"
+    FRAME_TOO_LARGE = "frame_too_large"
+    UNKNOWN_EVENT = "unknown_event"
+    INVALID_REQUEST = "invalid_request"
+    NOT_AUTHENTICATED = "not_authenticated"
+    WRONG_TOKEN = "wrong_token"
+    UNSUPPORTED_VERSION = "unsupported_version"
+    NOT_FOUND = "not_found"
+    CONFLICT = "conflict"
+    BUSY = "busy"
+    STORAGE = "storage"
+    MODEL = "model"
+    INTERNAL = "internal"
+
+
+class Kind(StrEnum):
+    """What sort of thing is remembered."""
+
+    TURN = "turn"
+    FACT = "fact"
+    NOTE = "note"
+    DOCUMENT = "document"
+
+
+class Strategy(StrEnum):
+    """How memories are found."""
+
+    HYBRID = "hybrid"
+    VECTOR = "vector"
+    LEXICAL = "lexical"
+    RECENT = "recent"
+
+
+class Reranker(StrEnum):
+    """What looks at the found memories a second time."""
+
+    NONE = "none"
+
+
+class Outcome(StrEnum):
+    """What became of something that was to be remembered."""
+
+    STORED = "stored"
+    DUPLICATE = "duplicate"
+    """A memory with this id was there already, with the same text; nothing was changed."""
+    FORGOTTEN = "forgotten"
+    """It had been forgotten on request and is not learnt again."""
+
+
+class WireError(Exception):
+    """A frame or an event that cannot be accepted; `code` and the sentence go to the peer."""
+
+    def __init__(self, code: ErrorCode, sentence: str, request_id: str | None = None) -> None:
+        """`sentence` never quotes what the peer sent: it may be a memory."""
+        super().__init__(sentence)
+        self.code = code
+        self.sentence = sentence
+        self.request_id = request_id
+
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """One Wyoming event as it travels: its type and its data."""
+
+    type: str
+    data: Mapping[str, Any]
+
+
+def characters(
+    limit: int = MAX_NAME_CHARACTERS, *, minimum: int = 0, pattern: re.Pattern[str] | None = None
+) -> dict[str, Any]:
+    """Return the metadata of a string field: its length in characters and what it must match."""
+    return {"limit": limit, "minimum": minimum, "pattern": pattern}
+
+
+def between(low: float, high: float) -> dict[str, Any]:
+    """Return the metadata of a number field: its bounds, both included."""
+    return {"low": low, "high": high}
+
+
+SPOKEN = characters(MAX_TEXT_CHARACTERS, minimum=1)
+IDENTIFIER = characters(64, minimum=1, pattern=ID_PATTERN)
+SCOPE = characters(pattern=SCOPE_PATTERN)
+MOMENT = {**characters(40), "moment": True}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Message:
+    """An event with the `id` that links an answer to its request."""
+
+    event_type: ClassVar[str]
+    id: str = field(default="", metadata=characters(64))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Greeting:
+    """What the server's `info` says of itself under `GREETING`; the nonce is new for every connection.
+
+    `instance` names the database: it stays the same when the server moves to another address.
+    """
+
+    protocol: int
+    version: str = field(metadata=characters(40))
+    instance: str = field(metadata=characters(64))
+    nonce: str = field(metadata=characters(64, minimum=16))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Authenticate(Message):
+    """The client's answer to the nonce in the server's `info`, and a nonce of its own."""
+
+    event_type: ClassVar[str] = "memory-authenticate"
+    protocol: int = field(metadata=between(0, 1_000_000))
+    client_nonce: str = field(metadata=characters(64, minimum=16))
+    proof: str = field(metadata=characters(64, minimum=64))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Authenticated(Message):
+    """The server knows the token too; `proof` shows it."""
+
+    event_type: ClassVar[str] = "memory-authenticated"
+    protocol: int
+    version: str = field(metadata=characters(40))
+    instance: str = field(metadata=characters(64))
+    proof: str = field(metadata=characters(64))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RecallRequest(Message):
+    """A question; `scopes` are those the asker may see, `budget_ms` what the whole recall may take.
+
+    Without `top_k` or `strategy` the server's own settings hold.
+    """
+
+    event_type: ClassVar[str] = "memory-recall"
+    text: str = field(metadata=SPOKEN)
+    scopes: tuple[str, ...] = field(default=(HOUSEHOLD,), metadata={**SCOPE, "items": 16})
+    speaker: str | None = field(default=None, metadata=characters())
+    language: str | None = field(default=None, metadata=characters(20))
+    asked_at: str | None = field(default=None, metadata=MOMENT)
+    top_k: int | None = field(default=None, metadata=between(1, MAX_TOP_K))
+    strategy: Strategy | None = None
+    reranker: Reranker = Reranker.NONE
+    min_relevance: float = field(default=0.0, metadata=between(0, 1))
+    budget_ms: float = field(default=200.0, metadata=between(1, MAX_BUDGET_MS))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MemoryItem:
+    """One memory as its readers see it; moments are ISO 8601 with an offset, `score` is the relevance from 0 to 1.
+
+    Without `valid_from` it is valid from when it was said.
+    """
+
+    id: str = field(metadata=IDENTIFIER)
+    text: str = field(metadata=characters(MAX_TEXT_CHARACTERS))
+    kind: Kind = Kind.NOTE
+    created_at: str = field(metadata=MOMENT)
+    speaker: str | None = field(default=None, metadata=characters())
+    scope: str = field(default=HOUSEHOLD, metadata=SCOPE)
+    session: str | None = field(default=None, metadata=characters())
+    area: str | None = field(default=None, metadata=characters())
+    source: str | None = field(default=None, metadata=characters())
+    language: str | None = field(default=None, metadata=characters(20))
+    tags: tuple[str, ...] = field(default=(), metadata={**characters(64), "items": 32})
+    valid_from: str | None = field(default=None, metadata=MOMENT)
+    valid_to: str | None = field(default=None, metadata=MOMENT)
+    superseded_by: str | None = field(default=None, metadata=IDENTIFIER)
+    expires_at: str | None = field(default=None, metadata=MOMENT)
+    score: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Timings:
+    """Where the time of a recall went, each in ms; the lexical search runs beside the embedding."""
+
+    wait: float = 0.0
+    tokenize: float = 0.0
+    inference: float = 0.0
+    pooling: float = 0.0
+    lexical: float = 0.0
+    vector: float = 0.0
+    fusion: float = 0.0
+    context: float = 0.0
+    total: float = 0.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Context(Message):
+    """The answer to a recall: the memories, best first, and the same as text that can be put before a model.
+
+    `degraded` says why less was done than was asked for (for instance that the embedding came too late), or is empty.
+    """
+
+    event_type: ClassVar[str] = "memory-context"
+    context: str = field(metadata=characters(MAX_FRAME_BYTES))
+    memories: tuple[MemoryItem, ...] = field(metadata={"items": MAX_TOP_K})
+    timings: Timings
+    backend: str = field(metadata=characters(40))
+    degraded: str = field(default="", metadata=characters())
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RememberRequest(Message):
+    """Something to keep as it was said; `memory_id` is kept if given, `corrects` closes that memory's validity.
+
+    `valid_to` and `superseded_by` are for what was corrected elsewhere before: an export that is imported again.
+    """
+
+    event_type: ClassVar[str] = "memory-remember"
+    text: str = field(metadata=SPOKEN)
+    memory_id: str | None = field(default=None, metadata=IDENTIFIER)
+    kind: Kind = Kind.NOTE
+    speaker: str | None = field(default=None, metadata=characters())
+    scope: str = field(default=HOUSEHOLD, metadata=SCOPE)
+    session: str | None = field(default=None, metadata=characters())
+    area: str | None = field(default=None, metadata=characters())
+    source: str | None = field(default=None, metadata=characters())
+    language: str | None = field(default=None, metadata=characters(20))
+    created_at: str | None = field(default=None, metadata=MOMENT)
+    expires_at: str | None = field(default=None, metadata=MOMENT)
+    tags: tuple[str, ...] = field(default=(), metadata={**characters(64), "items": 32})
+    corrects: str | None = field(default=None, metadata=IDENTIFIER)
+    valid_to: str | None = field(default=None, metadata=MOMENT)
+    superseded_by: str | None = field(default=None, metadata=IDENTIFIER)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stored(Message):
+    """Said after the commit, never before."""
+
+    event_type: ClassVar[str] = "memory-stored"
+    memory_id: str = field(metadata=IDENTIFIER)
+    outcome: Outcome
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ForgetRequest(Message):
+    """Memories to forget: all of them, or none if one is not known."""
+
+    event_type: ClassVar[str] = "memory-forget"
+    memory_ids: tuple[str, ...] = field(metadata={**IDENTIFIER, "items": 1000})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Forgotten(Message):
+    """The memories that are gone, from the database and from every index."""
+
+    event_type: ClassVar[str] = "memory-forgotten"
+    memory_ids: tuple[str, ...] = field(metadata={**IDENTIFIER, "items": 1000})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ListRequest(Message):
+    """A page of memories, newest first; `cursor` is the `next_cursor` of the page before. No `scopes` means all."""
+
+    event_type: ClassVar[str] = "memory-list"
+    cursor: str | None = field(default=None, metadata=characters(64))
+    limit: int = field(default=50, metadata=between(1, MAX_PAGE))
+    scopes: tuple[str, ...] = field(default=(), metadata={**SCOPE, "items": 64})
+    kind: Kind | None = None
+    speaker: str | None = field(default=None, metadata=characters())
+    include_past: bool = True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Page(Message):
+    """Some memories and where the next ones begin; `total` counts everything that the filters let through."""
+
+    event_type: ClassVar[str] = "memory-page"
+    memories: tuple[MemoryItem, ...] = field(metadata={"items": MAX_PAGE})
+    total: int
+    next_cursor: str | None = field(default=None, metadata=characters(64))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StatusRequest(Message):
+    """How is the server?"""
+
+    event_type: ClassVar[str] = "memory-status"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Status(Message):
+    """The server's state in numbers; no text of a memory is in it."""
+
+    event_type: ClassVar[str] = "memory-report"
+    version: str = field(metadata=characters(40))
+    protocol: int
+    instance: str = field(metadata=characters(64))
+    memories: int
+    past: int
+    pending_embeddings: int
+    backend: str = field(metadata=characters(40))
+    model: str = field(metadata=characters())
+    fingerprint: str = field(metadata=characters())
+    database_bytes: int
+    uptime_seconds: float
+    recalls: int
+    last_recall: Timings | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Failure(Message):
+    """Wyoming's own `error`, with the request's id."""
+
+    event_type: ClassVar[str] = "error"
+    text: str = field(metadata=characters(2000))
+    code: str = field(metadata=characters(40))
+
+
+def client_proof(token: str, server_nonce: str, client_nonce: str) -> str:
+    """Return the HMAC-SHA256 (hex) by which a client shows that it knows `token`, without sending it."""
+    return _proof(token, "client", server_nonce, client_nonce)
+
+
+def server_proof(token: str, server_nonce: str, client_nonce: str) -> str:
+    """Return the HMAC-SHA256 (hex) by which the server shows the same, so that memories reach no impostor."""
+    return _proof(token, "server", server_nonce, client_nonce)
+
+
+def _proof(token: str, role: str, server_nonce: str, client_nonce: str) -> str:
+    message = f"npu-memory\n{role}\n{server_nonce}\n{client_nonce}"
+    return hmac.new(token.encode(errors="replace"), message.encode(errors="replace"), hashlib.sha256).hexdigest()
+
+
+async def read_frame(reader: asyncio.StreamReader, limit: int = MAX_FRAME_BYTES) -> Frame | None:
+    """Read one event, or return None at the end of the stream.
+
+    Sizes are checked before anything is read, so that a declared length costs nothing. The connection is not to be used
+    again after `WireError` with `FRAME_TOO_LARGE`: where the next frame begins is not known. How long to wait is the
+    caller's to say. Raises `WireError` and `asyncio.IncompleteReadError`.
+    """
+    try:
+        line = await reader.readuntil(b"\n")
+    except asyncio.IncompleteReadError as error:
+        if error.partial:
+            raise
+        return None
+    except asyncio.LimitOverrunError as error:
+        raise WireError(ErrorCode.FRAME_TOO_LARGE, "The header of a frame is too long.") from error
+    header = _json_object(line)
+    sizes = [header.get(key) or 0 for key in ("data_length", "payload_length")]
+    if any(not isinstance(size, int) or isinstance(size, bool) or size < 0 for size in sizes):
+        raise WireError(ErrorCode.FRAME_TOO_LARGE, "The lengths of a frame must be whole numbers from 0.")
+    if sum(sizes) > limit:
+        raise WireError(ErrorCode.FRAME_TOO_LARGE, f"A frame may have at most {limit} bytes here.")
+    body = await reader.readexactly(sizes[0])
+    if sizes[1]:
+        await reader.readexactly(sizes[1])
+    event_type, inline = header.get("type"), header.get("data") or {}
+    if not isinstance(event_type, str) or not isinstance(inline, dict):
+        raise WireError(ErrorCode.MALFORMED, "A frame needs a type, and its data must be a JSON object.")
+    return Frame(event_type, {**inline, **_json_object(body)} if body else inline)
+
+
+def _json_object(line: bytes) -> dict[str, Any]:
+    try:
+        value = json.loads(line)
+    except (ValueError, RecursionError) as error:
+        raise WireError(ErrorCode.MALFORMED, "A frame must be JSON in UTF-8.") from error
+    if not isinstance(value, dict):
+        raise WireError(ErrorCode.MALFORMED, "A frame must be a JSON object.")
+    return value
+
+
+def frame_bytes(event_type: str, data: Mapping[str, Any]) -> bytes:
+    """Return one event as it goes over the line."""
+    body = json.dumps(data, ensure_ascii=False, separators=(",", ":")).encode()
+    return b'{"type":%s,"data_length":%d}\n' % (json.dumps(event_type).encode(), len(body)) + body
+
+
+def message_bytes(message: Message) -> bytes:
+    """Return a message as a frame."""
+    return frame_bytes(message.event_type, to_data(message))
+
+
+def to_data(value: Any) -> Any:
+    """Return a dataclass of this file as JSON data; fields that hold their default are left out."""
+    if isinstance(value, tuple):
+        return [to_data(item) for item in value]
+    if not is_dataclass(value) or isinstance(value, type):
+        return value
+    names, defaults, values_of = _layout(type(value))
+    return {
+        name: item if isinstance(item, str) else to_data(item)
+        for name, item, default in zip(names, values_of(value), defaults, strict=True)
+        if item != default
+    }
+
+
+@cache
+def _layout(cls: Any) -> tuple[tuple[str, ...], tuple[Any, ...], Callable[[Any], tuple[Any, ...]]]:
+    names = tuple(f.name for f in fields(cls))
+    get = attrgetter(*names)
+    return names, tuple(f.default for f in fields(cls)), get if len(names) > 1 else lambda value: (get(value),)
+
+
+def from_data(cls: type[T], data: Mapping[str, Any]) -> T:
+    """Return `data` as a checked `cls`; unknown fields are skipped. Raises `WireError` with the request's id."""
+    try:
+        return _checked_object(cls, data)
+    except WireError as error:
+        error.request_id = request_id(data)
+        raise
+
+
+def request_id(data: Mapping[str, Any]) -> str:
+    """Return the id that an answer to this request has to carry, or "" if it has none that could be sent back."""
+    value = data.get("id")
+    return value if isinstance(value, str) and len(value) <= 64 and _is_unicode(value) else ""
+
+
+def _checked_object(cls: type[T], data: Mapping[str, Any]) -> T:
+    values = {}
+    for name, check, required, nullable in _schema(cast("Any", cls)):
+        if name in data:
+            value = data[name]
+            values[name] = None if value is None and nullable else check(value)
+        elif required:
+            raise WireError(ErrorCode.INVALID_REQUEST, f"The field '{name}' is missing.")
+    return cls(**values)
+
+
+Check = Callable[[Any], Any]
+
+
+@cache
+def _schema(cls: Any) -> tuple[tuple[str, Check, bool, bool], ...]:
+    """Return name, check, required and nullable of each field; made once a class, since a voice waits."""
+    hints = get_type_hints(cls)
+    schema = []
+    for f in fields(cls):
+        kinds = [kind for kind in get_args(hints[f.name]) if kind is not NoneType]
+        nullable = NoneType in get_args(hints[f.name])
+        hint = kinds[0] if nullable else hints[f.name]
+        required = f.default is MISSING and f.default_factory is MISSING
+        schema.append((f.name, _check(f.name, hint, f.metadata), required, nullable))
+    return tuple(schema)
+
+
+def _check(name: str, hint: Any, rules: Mapping[str, Any]) -> Check:
+    if get_origin(hint) is tuple:
+        return _list_check(name, _check(name, get_args(hint)[0], rules), rules["items"])
+    if hint is str:
+        return _text_check(name, rules)
+    if hint in (int, float):
+        return _number_check(name, hint, rules)
+    if hint is bool:
+        return _kind_check(name, bool, "true or false", lambda value: value)
+    if issubclass(hint, StrEnum):
+        return _enum_check(name, hint)
+    return _kind_check(name, Mapping, "an object", partial(_checked_object, hint))
+
+
+def _kind_check(name: str, kind: Any, what: str, convert: Check) -> Check:
+    def check(value: Any) -> Any:
+        if isinstance(value, kind):
+            return convert(value)
+        raise WireError(ErrorCode.INVALID_REQUEST, f"The field '{name}' must be {what}.")
+
+    return check
+
+
+def _enum_check(name: str, cls: type[StrEnum]) -> Check:
+    members = {member.value: member for member in cls}
+
+    def check(value: Any) -> Any:
+        if isinstance(value, str) and value in members:
+            return members[value]
+        raise WireError(ErrorCode.INVALID_REQUEST, f"The field '{name}' must be one of: {', '.join(members)}.")
+
+    return check
+
+
+def _list_check(name: str, check_item: Check, limit: int) -> Check:
+    def check(value: Any) -> Any:
+        if isinstance(value, list | tuple) and len(value) <= limit:
+            return tuple(check_item(item) for item in value)
+        raise WireError(ErrorCode.INVALID_REQUEST, f"The field '{name}' must be a list of at most {limit}.")
+
+    return check
+
+
+def _text_check(name: str, rules: Mapping[str, Any]) -> Check:
+    limit, minimum = rules.get("limit", MAX_NAME_CHARACTERS), rules.get("minimum", 0)
+    pattern, is_moment = rules.get("pattern"), rules.get("moment", False)
+    at_least = f"at least {minimum} and " if minimum else ""
+    size = f"The field '{name}' must be a text of {at_least}at most {limit} characters."
+
+    def check(value: Any) -> Any:
+        if not isinstance(value, str) or len(value) > limit or (minimum and len(value.strip()) < minimum):
+            raise WireError(ErrorCode.INVALID_REQUEST, size)
+        if "\0" in value or not _is_unicode(value):
+            raise WireError(ErrorCode.INVALID_REQUEST, f"The field '{name}' has characters that are no text.")
+        if pattern and not pattern.fullmatch(value):
+            raise WireError(ErrorCode.INVALID_REQUEST, f"The field '{name}' does not have the form that it must have.")
+        if is_moment:
+            parse_moment(value, name)
+        return value
+
+    return check
+
+
+def _number_check(name: str, hint: type[int | float], rules: Mapping[str, Any]) -> Check:
+    low, high = rules.get("low", -MAX_NUMBER), rules.get("high", MAX_NUMBER)
+    kinds = int if hint is int else int | float
+    what = "whole number" if hint is int else "number"
+    bounds = f" from {low:g} to {high:g}" if rules else ""
+
+    def check(value: Any) -> Any:
+        if isinstance(value, kinds) and not isinstance(value, bool) and low <= value <= high:
+            return value
+        raise WireError(ErrorCode.INVALID_REQUEST, f"The field '{name}' must be a {what}{bounds}.")
+
+    return check
+
+
+def _is_unicode(value: str) -> bool:
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def parse_moment(value: str, name: str = "created_at") -> datetime:
+    """Return an ISO 8601 moment as an aware datetime; one without an offset is taken as local.
+
+    Raises `WireError`, also for one that UTC has no date for.
+    """
+    try:
+        moment = datetime.fromisoformat(value)
+        if moment.tzinfo is None:
+            moment = moment.astimezone()
+        if moment.astimezone(UTC).microsecond != moment.microsecond:
+            raise ValueError("an offset with parts of a second")
+        return moment
+    except (ValueError, OverflowError, OSError) as error:
+        sentence = f"The field '{name}' must be a moment such as 2026-03-03T18:30:00+01:00."
+        raise WireError(ErrorCode.INVALID_REQUEST, sentence) from error

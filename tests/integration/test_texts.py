@@ -1,0 +1,165 @@
+"""The files that Home Assistant and its checks read: manifest, texts, actions, icons, quality scale, pictures."""
+
+from collections.abc import Iterator
+import json
+from pathlib import Path
+import re
+from typing import Any
+
+from homeassistant.core import HomeAssistant
+from homeassistant.helpers.selector import validate_selector
+from homeassistant.loader import async_get_integration
+from homeassistant.util.yaml import load_yaml_dict
+from PIL import Image
+import pytest
+
+from custom_components.npu_memory import config_flow, services
+from custom_components.npu_memory.const import DOMAIN, Capture, Fallback
+from custom_components.npu_memory.wire import ErrorCode, Kind, Strategy
+
+FOLDER = Path(config_flow.__file__).parent
+QUALITY_RULES = [
+    "action-setup",
+    "appropriate-polling",
+    "brands",
+    "common-modules",
+    "config-flow-test-coverage",
+    "config-flow",
+    "dependency-transparency",
+    "docs-actions",
+    "docs-triggers",
+    "docs-conditions",
+    "docs-high-level-description",
+    "docs-installation-instructions",
+    "docs-removal-instructions",
+    "entity-event-setup",
+    "entity-unique-id",
+    "has-entity-name",
+    "runtime-data",
+    "test-before-configure",
+    "test-before-setup",
+    "unique-config-entry",
+    "action-exceptions",
+    "config-entry-unloading",
+    "docs-configuration-parameters",
+    "docs-installation-parameters",
+    "entity-unavailable",
+    "integration-owner",
+    "log-when-unavailable",
+    "parallel-updates",
+    "reauthentication-flow",
+    "test-coverage",
+    "devices",
+    "diagnostics",
+    "discovery-update-info",
+    "discovery",
+    "docs-data-update",
+    "docs-examples",
+    "docs-known-limitations",
+    "docs-supported-devices",
+    "docs-supported-functions",
+    "docs-troubleshooting",
+    "docs-use-cases",
+    "dynamic-devices",
+    "entity-category",
+    "entity-device-class",
+    "entity-disabled-by-default",
+    "entity-translations",
+    "exception-translations",
+    "icon-translations",
+    "reconfiguration-flow",
+    "repair-issues",
+    "stale-devices",
+    "async-dependency",
+    "inject-websession",
+    "strict-typing",
+]
+
+
+@pytest.fixture
+def texts() -> dict[str, Any]:
+    found: dict[str, Any] = json.loads((FOLDER / "translations" / "en.json").read_text())
+    return found
+
+
+def leaves(tree: dict[str, Any] | str) -> Iterator[str]:
+    if isinstance(tree, str):
+        yield tree
+        return
+    for branch in tree.values():
+        yield from leaves(branch)
+
+
+async def test_home_assistant_can_read_the_manifest(hass: HomeAssistant) -> None:
+    integration = await async_get_integration(hass, DOMAIN)
+    assert integration.version is not None
+    assert integration.config_flow
+    manifest = json.loads((FOLDER / "manifest.json").read_text())
+    assert list(manifest) == ["domain", "name", *sorted(key for key in manifest if key not in ("domain", "name"))]
+
+
+def test_the_texts_are_texts(texts: dict[str, Any]) -> None:
+    for text in leaves(texts):
+        assert text == text.strip()
+        assert not re.search(r"https?://|<[a-z/]|'\{|\[%key", text), text
+
+
+def test_every_field_of_a_form_has_a_name_and_a_description(texts: dict[str, Any]) -> None:
+    steps = texts["config"]["step"]
+    assistant = texts["config_subentries"]["conversation"]["step"]
+    for step, schema in (
+        (steps["user"], config_flow.SERVER_SCHEMA),
+        (steps["reconfigure"], config_flow.SERVER_SCHEMA),
+        (steps["reauth_confirm"], config_flow.TOKEN_SCHEMA),
+        (assistant["user"], config_flow.NEW_ASSISTANT_SCHEMA),
+        (assistant["reconfigure"], config_flow.ASSISTANT_SCHEMA),
+    ):
+        names = {str(key) for key in schema.schema}
+        assert set(step["data"]) == set(step["data_description"]) == names
+
+
+def test_every_choice_has_a_text(texts: dict[str, Any]) -> None:
+    for key, choices in (("strategy", Strategy), ("fallback", Fallback), ("capture", Capture), ("kind", Kind)):
+        assert set(texts["selector"][key]["options"]) == {choice.value for choice in choices}
+
+
+def test_every_error_of_the_protocol_has_a_sentence(texts: dict[str, Any]) -> None:
+    assert {code.value for code in ErrorCode} <= set(texts["exceptions"])
+
+
+def test_the_forms_of_the_actions_fit_what_the_actions_take(texts: dict[str, Any]) -> None:
+    described = load_yaml_dict(str(FOLDER / "services.yaml"))
+    schemas = {
+        "get_context": services.RECALL_SCHEMA,
+        "recall": services.RECALL_SCHEMA,
+        "remember": services.REMEMBER_SCHEMA,
+        "forget": services.FORGET_SCHEMA,
+    }
+    icons = json.loads((FOLDER / "icons.json").read_text())
+    assert set(described) == set(schemas) == set(texts["services"]) == set(icons["services"])
+    for action, schema in schemas.items():
+        fields = described[action]["fields"]
+        assert set(fields) == set(texts["services"][action]["fields"]) == {str(key) for key in schema.schema}
+        for field in fields.values():
+            validate_selector(field["selector"])
+
+
+def test_the_quality_scale_answers_every_rule() -> None:
+    rules = load_yaml_dict(str(FOLDER / "quality_scale.yaml"))["rules"]
+    assert set(rules) == set(QUALITY_RULES)
+    for rule, status in rules.items():
+        if not isinstance(status, str):
+            assert status["comment"], rule
+            status = status["status"]  # noqa: PLW2901
+        assert status in ("done", "todo", "exempt")
+
+
+@pytest.mark.parametrize(("name", "size"), [("icon.png", 256), ("icon@2x.png", 512)])
+def test_the_icon_has_the_size_that_the_frontend_wants(name: str, size: int) -> None:
+    with Image.open(FOLDER / "brand" / name) as picture:
+        assert (picture.size, picture.format) == ((size, size), "PNG")
+
+
+def test_the_logo_is_a_picture() -> None:
+    with Image.open(FOLDER / "brand" / "logo.png") as picture:
+        assert 128 <= min(picture.size) <= 256
