@@ -1,0 +1,170 @@
+# shellcheck shell=bash
+# Sourced by the scripts beside it. One function per environment: it makes the environment when it is missing and sets a variable
+# to its interpreter. Environments lie in the cache folder, are named after what they are made from, and are shared among checkouts.
+
+CHECKOUT=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+CACHE=${NPU_MEMORY_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/npu-memory}
+RECIPES=$CHECKOUT/script/environments
+REQUIREMENTS=$CHECKOUT/script/requirements
+UNUSED_DAYS=30
+
+unset PYTHONDONTWRITEBYTECODE # without bytecode each start of Home Assistant takes several seconds more
+unset PYTHONHOME PYTHONPATH VIRTUAL_ENV
+
+# fingerprint FILE...: sets FINGERPRINT to what identifies the contents of the files
+fingerprint() {
+  read -r FINGERPRINT _ < <(cat "$@" | sha256sum)
+  FINGERPRINT=${FINGERPRINT:0:12}
+}
+
+# place NAME INPUT...: sets PLACE to the folder of environment NAME when made from INPUT..., and touches its stamp.
+# Returns 1 if it has yet to be made.
+place() {
+  local name=$1
+  shift
+  fingerprint "$@"
+  PLACE=$CACHE/$name-$FINGERPRINT
+  if [ -L "$PLACE/bin/python" ] && [ ! -x "$PLACE/bin/python" ]; then
+    rm -f "$PLACE/.ready" # the Python that it was made with has been removed from this machine
+  fi
+  [ -e "$PLACE/.ready" ] || return 1
+  { echo >"$PLACE/.ready"; } 2>/dev/null || true # its age tells when the environment was last used
+}
+
+# build LABEL FOLDER RECIPE [ARGUMENT...]: runs RECIPE FOLDER ARGUMENT... unless FOLDER is ready; one at a time on this machine.
+# Says what it does and how long it took on stderr; a recipe that fails ends the script with the last lines of its log.
+build() {
+  local label=$1 folder=$2 recipe=$3 log=$CACHE/logs/${2##*/}.log started=$SECONDS status=0 worker lock
+  shift 3
+  mkdir -p "$CACHE/logs"
+  exec {lock}>"$folder.lock"
+  if ! flock --nonblock "$lock"; then
+    echo "  $label: waiting for another script that is making it" >&2
+    flock "$lock"
+  fi
+  if [ ! -e "$folder/.ready" ]; then
+    [ -t 2 ] || echo "  $label: being made" >&2
+    "$recipe" "$folder" "$@" >"$log" 2>&1 </dev/null {lock}>&- &
+    worker=$!
+    trap 'kill "$worker" 2>/dev/null; exit 130' INT TERM
+    show_progress "$label" "$log" "$worker" "$started"
+    wait "$worker" || status=$?
+    trap - INT TERM
+    if [ "$status" -ne 0 ]; then
+      echo "  $label: failed after $((SECONDS - started)) s. The end of $log:" >&2
+      tail -n 15 "$log" | sed 's/^/    /' >&2
+      exit "$status"
+    fi
+    echo >"$folder/.ready"
+    echo "  $label: made in $((SECONDS - started)) s" >&2
+    remove_unused "$folder"
+  fi
+  exec {lock}>&-
+}
+
+# show_progress LABEL LOG PROCESS STARTED: on a terminal, one line with the seconds gone and what the log says last
+show_progress() {
+  [ -t 2 ] || return 0
+  local columns=${COLUMNS:-100} line
+  while kill -0 "$3" 2>/dev/null; do
+    line="  $1: $((SECONDS - $4)) s  $(tail -n 1 "$2" 2>/dev/null | tr -cd '[:print:]')"
+    printf '\r\033[K%s' "${line:0:columns-1}" >&2
+    sleep 0.5
+  done
+  printf '\r\033[K' >&2
+}
+
+# remove_unused FOLDER: removes the environments of the same name as FOLDER that nobody has used for UNUSED_DAYS
+remove_unused() {
+  local stamp
+  [[ ${1##*/} != python314-* ]] || return 0 # other environments run on it
+  for stamp in "${1%-*}"-*/.ready; do
+    [ -n "$(find "$stamp" -mtime "+$UNUSED_DAYS")" ] && rm -rf "${stamp%/.ready}" "${stamp%/.ready}.lock"
+  done
+  return 0
+}
+
+# Sets UV: the installer of everything else.
+uv_environment() {
+  if ! place uv "$RECIPES/uv.sh" "$REQUIREMENTS/uv.txt"; then
+    build "uv" "$PLACE" "$RECIPES/uv.sh"
+  fi
+  export UV=$PLACE/bin/uv
+}
+
+# Sets SERVER_PYTHON: what runs the memory server, with its run-time requirements alone.
+server_environment() {
+  local lock=$CHECKOUT/addon/requirements.lock
+  if ! place server "$RECIPES/python-environment.sh" "$lock"; then
+    local folder=$PLACE
+    uv_environment
+    build "server environment" "$folder" "$RECIPES/python-environment.sh" "$lock"
+    PLACE=$folder
+  fi
+  export SERVER_PYTHON=$PLACE/bin/python
+}
+
+# Sets SERVER_TEST_PYTHON: the server's requirements and the tools that check it (pytest, mypy, ruff).
+server_test_environment() {
+  local inputs=("$CHECKOUT/addon/requirements.lock" "$REQUIREMENTS/test.txt")
+  if ! place server-test "$RECIPES/python-environment.sh" "${inputs[@]}"; then
+    local folder=$PLACE
+    uv_environment
+    build "server test environment" "$folder" "$RECIPES/python-environment.sh" "${inputs[@]}"
+    PLACE=$folder
+  fi
+  export SERVER_TEST_PYTHON=$PLACE/bin/python
+}
+
+# Sets CONVERSION_PYTHON: what makes model packages, and the tools that check it.
+conversion_environment() {
+  local inputs=("$CHECKOUT/conversion/requirements.lock" "$REQUIREMENTS/test.txt")
+  if ! place conversion "$RECIPES/python-environment.sh" "${inputs[@]}"; then
+    local folder=$PLACE
+    uv_environment
+    build "conversion environment" "$folder" "$RECIPES/python-environment.sh" "${inputs[@]}"
+    PLACE=$folder
+  fi
+  export CONVERSION_PYTHON=$PLACE/bin/python
+}
+
+# Sets NPU_MEMORY_MODEL_DIR, unless the caller has, to the folder with the package of the default model.
+default_model() {
+  [ -z "${NPU_MEMORY_MODEL_DIR:-}" ] || return 0
+  shopt -s globstar nullglob
+  local sources=("$CHECKOUT"/conversion/src/**/*.py "$CHECKOUT"/addon/src/npu_memory_server/embedding/manifest*.py)
+  shopt -u globstar nullglob
+  if ! place models "$RECIPES/model.sh" "$CHECKOUT/conversion/requirements.lock" "${sources[@]}"; then
+    local folder=$PLACE
+    conversion_environment
+    build "model all-MiniLM-L6-v2" "$folder" "$RECIPES/model.sh"
+    PLACE=$folder
+  fi
+  export NPU_MEMORY_MODEL_DIR=$PLACE
+}
+
+# Sets PYTHON314: an interpreter new enough for Home Assistant (3.14.2).
+python314_environment() {
+  if ! place python314 "$RECIPES/python314.sh" "$RECIPES/find-python.sh" || [ ! -x "$(<"$PLACE/interpreter")" ]; then
+    local folder=$PLACE
+    rm -f "$folder/.ready"
+    uv_environment
+    build "Python 3.14" "$folder" "$RECIPES/python314.sh"
+    PLACE=$folder
+  fi
+  PYTHON314=$(<"$PLACE/interpreter")
+  export PYTHON314
+}
+
+# home_assistant_environment test|demo: sets HOME_ASSISTANT_PYTHON to Home Assistant as the tests or the demonstration want it.
+home_assistant_environment() {
+  local inputs=("$REQUIREMENTS/home-assistant-$1.txt" "$REQUIREMENTS/home-assistant-components.txt")
+  if ! place "home-assistant-$1" "$RECIPES/home-assistant.sh" "$RECIPES/component_requirements.py" "${inputs[@]}"; then
+    local folder=$PLACE
+    python314_environment
+    uv_environment
+    build "Home Assistant ($1)" "$folder" "$RECIPES/home-assistant.sh" "${inputs[@]}"
+    PLACE=$folder
+  fi
+  export HOME_ASSISTANT_PYTHON=$PLACE/bin/python
+}
