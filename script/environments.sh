@@ -32,9 +32,9 @@ place() {
 }
 
 # build LABEL FOLDER RECIPE [ARGUMENT...]: runs RECIPE FOLDER ARGUMENT... unless FOLDER is ready; one at a time on this machine.
-# Says what it does and how long it took on stderr; a recipe that fails ends the script with the last lines of its log.
-build() {
-  local label=$1 folder=$2 recipe=$3 log=$CACHE/logs/${2##*/}.log started=$SECONDS status=0 worker lock
+# Says what it does and how long it took on stderr, and shows the last lines of the log of a recipe that failed.
+build() (
+  label=$1 folder=$2 recipe=$3 log=$CACHE/logs/${2##*/}.log since=$SECONDS status=0
   shift 3
   mkdir -p "$CACHE/logs"
   exec {lock}>"$folder.lock"
@@ -42,27 +42,26 @@ build() {
     echo "  $label: waiting for another script that is making it" >&2
     flock "$lock"
   fi
-  if [ ! -e "$folder/.ready" ]; then
-    [ -t 2 ] || echo "  $label: being made" >&2
-    "$recipe" "$folder" "$@" >"$log" 2>&1 </dev/null {lock}>&- &
-    worker=$!
-    trap 'kill "$worker" 2>/dev/null; exit 130' INT TERM
-    show_progress "$label" "$log" "$worker" "$started"
-    wait "$worker" || status=$?
-    trap - INT TERM
-    if [ "$status" -ne 0 ]; then
-      echo "  $label: failed after $((SECONDS - started)) s. The end of $log:" >&2
-      tail -n 15 "$log" | sed 's/^/    /' >&2
-      exit "$status"
-    fi
-    echo >"$folder/.ready"
-    echo "  $label: made in $((SECONDS - started)) s" >&2
-    remove_unused "$folder"
+  [ ! -e "$folder/.ready" ] || exit 0
+  [ -t 2 ] || echo "  $label: being made" >&2
+  set -m # a process group of its own, so that all of it can be ended
+  "$recipe" "$folder" "$@" >"$log" 2>&1 </dev/null {lock}>&- &
+  worker=$!
+  set +m
+  trap 'kill -- "-$worker" 2>/dev/null; exit 130' INT TERM
+  show_progress "$label" "$log" "$worker" "$since"
+  wait "$worker" || status=$?
+  if [ "$status" -ne 0 ]; then
+    echo "  $label: failed after $((SECONDS - since)) s. The end of $log:" >&2
+    tail -n 15 "$log" | sed 's/^/    /' >&2
+    exit "$status"
   fi
-  exec {lock}>&-
-}
+  echo >"$folder/.ready"
+  echo "  $label: made in $((SECONDS - since)) s" >&2
+  remove_unused "$folder"
+)
 
-# show_progress LABEL LOG PROCESS STARTED: on a terminal, one line with the seconds gone and what the log says last
+# show_progress LABEL LOG PROCESS SINCE: on a terminal, one line with the seconds gone and what the log says last
 show_progress() {
   [ -t 2 ] || return 0
   local columns=${COLUMNS:-100} line

@@ -10,6 +10,7 @@ import json
 from pathlib import Path
 import secrets
 import shutil
+import signal
 import socket
 import sys
 import time
@@ -215,6 +216,8 @@ class Demonstration:
 def main() -> int:
     """Return the exit code."""
     arguments = parse_arguments()
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell may have had it ignored
+    signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
     folder: Path = arguments.folder
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     with (folder / "lock").open("w") as lock:

@@ -31,7 +31,7 @@ def test_the_package_is_whole_small_and_close_to_the_original(converted: Path) -
         verify_file(converted, file)
     assert manifest.file(FileRole.ONNX, Precision.INT8).bytes <= 25_000_000
     assert manifest.verification[Precision.FP32].cosine_min >= 0.99999
-    assert manifest.verification[Precision.INT8].cosine_min >= 0.995
+    assert manifest.verification[Precision.INT8].cosine_min >= 0.997
     assert manifest.license == "Apache-2.0"
     assert {"npu-memory-conversion", "onnx", "onnxruntime"} <= manifest.tools.keys()
 

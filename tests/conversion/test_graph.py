@@ -46,7 +46,7 @@ def test_one_input_one_output_any_length(converted: Path) -> None:
 @pytest.mark.parametrize("precision", Precision)
 def test_the_known_answers_come_out(converted: Path, precision: Precision) -> None:
     embedder = OnnxEmbedder.load(converted, precision=precision)
-    least = 0.99999 if precision is Precision.FP32 else 0.995
+    least = 0.99999 if precision is Precision.FP32 else 0.997
     for sentence, vector in zip(*known_answers(ALL_MINILM_L6_V2.name), strict=True):
         assert embedder.embed(sentence).vector @ vector >= least
 

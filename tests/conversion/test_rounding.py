@@ -38,6 +38,15 @@ def test_no_activations_make_a_sum_of_products_overflow(matrix: Matrix, data: st
     assert np.array_equal(saturating_product(activations[mixed], weights[mixed]), exact)
 
 
+@settings(deadline=None)
+@given(matrices)
+def test_how_a_matrix_lies_in_memory_does_not_matter(matrix: Matrix) -> None:
+    weights, steps = quantize_columns(matrix)
+    other_weights, other_steps = quantize_columns(np.asfortranarray(matrix))
+    assert np.array_equal(weights, other_weights)
+    assert np.array_equal(steps, other_steps)
+
+
 def test_weights_of_full_range_would_overflow() -> None:
     full = np.full((4, 1), 127, np.int8)
     activations = np.full(4, 255, np.uint8)

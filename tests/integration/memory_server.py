@@ -51,11 +51,13 @@ class MemoryServer:
     def entry_data(self) -> dict[str, str | int]:
         return {CONF_HOST: "127.0.0.1", CONF_PORT: self.port, CONF_TOKEN: self.token}
 
-    def stop(self) -> None:
-        self._end(signal.SIGTERM)
 
     def kill(self) -> None:
-        self._end(signal.SIGKILL)
+        """End it as a power cut would, frozen or not."""
+        if self.process is not None:
+            self.process.kill()
+            self.process.wait(START_SECONDS)
+            self.process = None
 
     def freeze(self) -> None:
         """Leave the connections open and answer nothing: what a board does when it swaps or its storage hangs."""
@@ -65,10 +67,3 @@ class MemoryServer:
     def thaw(self) -> None:
         assert self.process is not None
         self.process.send_signal(signal.SIGCONT)
-
-    def _end(self, number: signal.Signals) -> None:
-        if self.process is not None:
-            self.thaw()
-            self.process.send_signal(number)
-            self.process.wait(START_SECONDS)
-            self.process = None

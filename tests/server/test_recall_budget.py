@@ -158,13 +158,13 @@ async def test_questions_overtake_a_backlog_of_embeddings(
     await remember(memory, KEY)
     await memory.embedded()
     faulty.seconds = 0.02
-    await asyncio.gather(*(remember(memory, f"Number {number}.") for number in range(100)))
+    await asyncio.gather(*(remember(memory, f"Number {number}.") for number in range(60)))
     answer = await recall(memory, "how do I get in when I am locked out")
     assert not answer.degraded
     assert answer.memories[0].text == KEY
-    assert (await memory.status()).pending_embeddings > 50
+    assert (await memory.status()).pending_embeddings > 30
     # At most the one that was under way when the question came was embedded before it.
-    assert faulty.texts.index("how do I get in when I am locked out") < 60
+    assert faulty.texts.index("how do I get in when I am locked out") < 30
     await memory.embedded()
     assert await memory.faults() == []
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Set
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -67,7 +67,7 @@ def indexed(stored: StoredRecord) -> Indexed:
 
 
 def faults(
-    reader: sqlite3.Connection, retriever: Retriever, embedder_number: int, pending: Set[int]
+    reader: sqlite3.Connection, retriever: Retriever, embedder_number: int, pending: AbstractSet[int]
 ) -> list[str]:
     """Return what is wrong: pages of the database, and memories or vectors that the indexes lack or have too many of.
 

@@ -159,10 +159,10 @@ class Memory:
             top_k=request.top_k or self._defaults.top_k,
             min_relevance=request.min_relevance,
         )
-        await self._wait_for_the_turn_before(deadline)
         embedding = lexical = None
         degraded = ""
         if strategy in MEANING:
+            await self._wait_for_the_turn_before(deadline)
             embedding = self._inference.submit(Priority.QUESTION, _timed(partial(self._embedder.embed, request.text)))
         if strategy in WORDS:
             # After the embedding, which is the longer of the two: whoever is first gets the interpreter's lock first.

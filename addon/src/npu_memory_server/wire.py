@@ -35,7 +35,7 @@ MAX_BUDGET_MS = 60_000
 MAX_NUMBER = 2**63
 """Of a field without bounds of its own; NaN is below no bound."""
 MAX_FRAME_BYTES = 8 * 1024 * 1024
-"""Holds the largest answer: 50 memories of 8 192 characters, each twice (the context has it too), at 6 or 7 bytes (`\\u001f`)."""
+"""Holds the largest answer: 50 memories of 8 192 characters of 6 bytes (as `\\u0001`), and their context."""
 MAX_STRANGER_FRAME_BYTES = 16 * 1024
 """Before a peer has authenticated, nothing it sends has a reason to be larger."""
 MAX_HEADER_BYTES = 32 * 1024

@@ -112,7 +112,7 @@ ALL_MINILM_L6_V2: Final = ModelRecipe(
     pooling=Pooling.MEAN,
     int8=Int8Choices(smoothing=0.5, outliers=4, hidden_limit=6.0),
     minimum_cosine_fp32=0.99999,
-    minimum_cosine_int8=0.995,
+    minimum_cosine_int8=0.997,
 )
 
 MODELS: Final = MappingProxyType({model.name: model for model in (ALL_MINILM_L6_V2,)})

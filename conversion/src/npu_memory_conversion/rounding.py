@@ -34,6 +34,7 @@ def quantize_columns(weight: Vector) -> tuple[Int8, Vector]:
 
     Returns int8 [inputs, outputs] and the steps, float32 [outputs]. `inputs` is a multiple of four.
     """
+    weight = np.ascontiguousarray(weight)
     widest = np.abs(weight).max(axis=0)
     widest[widest == 0] = 1
     best = np.zeros_like(weight)

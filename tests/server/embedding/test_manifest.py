@@ -69,7 +69,7 @@ def test_the_packages_own_manifest_names_the_model_and_both_precisions(package: 
     assert (manifest.name, manifest.dimensions, manifest.max_length) == ("all-MiniLM-L6-v2", 384, 256)
     assert manifest.file(FileRole.ONNX, Precision.INT8).bytes <= 25_000_000
     assert manifest.verification[Precision.FP32].cosine_min >= 0.99999
-    assert manifest.verification[Precision.INT8].cosine_min >= 0.995
+    assert manifest.verification[Precision.INT8].cosine_min >= 0.997
 
 
 def test_a_missing_package_is_answered_with_the_command_that_makes_one(tmp_path: Path) -> None:

@@ -54,7 +54,7 @@ def _connect(path: Path) -> sqlite3.Connection:
 
 
 def _require_sound(path: Path) -> None:
-    """Look at the file without being able to write: not even the log beside it is brought into a file that is damaged."""
+    """Look at the file without being able to write: not even the log beside it may be mixed into a damaged one."""
     connection = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, timeout=BUSY_MS / 1000)
     try:
         version = connection.execute("PRAGMA user_version").fetchone()[0]
