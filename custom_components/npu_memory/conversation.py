@@ -164,7 +164,7 @@ class MemoryConversationEntity(NpuMemoryAssistantEntity, conversation.Conversati
         if not turn.text:
             return ()
         try:
-            context = await self.entry.runtime_data.client.recall(
+            context = await self.memory.client.recall(
                 turn.recall_request(self.options, known), self.options.budget_ms / 1000
             )
         except CannotConnect:
@@ -186,7 +186,7 @@ class MemoryConversationEntity(NpuMemoryAssistantEntity, conversation.Conversati
             _LOGGER.warning("%s answers without memory: %s", self.entity_id, error)
 
     def _remember(self, turn: Turn, answer: str | None) -> None:
-        captured = self.entry.runtime_data.captured
+        captured = self.memory.captured
         if self.options.capture is not Capture.NOTHING and turn.text:
             captured.add(turn.said())
         if self.options.capture is Capture.BOTH and answer and answer.strip():

@@ -18,6 +18,7 @@ class NpuMemoryAssistantEntity(Entity):
     def __init__(self, entry: NpuMemoryConfigEntry, subentry: ConfigSubentry) -> None:
         """Name the entity and its device."""
         self.entry = entry
+        self.memory = entry.runtime_data
         self.subentry = subentry
         self._attr_unique_id = subentry.subentry_id
         self._attr_device_info = DeviceInfo(

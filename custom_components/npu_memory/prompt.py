@@ -56,14 +56,14 @@ def one_line(text: str) -> str:
 
 
 def _quotation(memory: MemoryItem, zone: tzinfo) -> str:
-    moment = parse_moment(memory.created_at).astimezone(zone)
+    moment = _local(memory, zone).isoformat(" ", "minutes")[:16]
     speaker = _name(memory.speaker)
     quoted = json.dumps(one_line(memory.text), ensure_ascii=False)
-    return f"- {moment:%Y-%m-%d %H:%M}{speaker and f', {speaker}'}: {quoted}"
+    return f"- {moment}{speaker and f', {speaker}'}: {quoted}"
 
 
 def _sentence(memory: MemoryItem, now: datetime) -> str:
-    moment = parse_moment(memory.created_at).astimezone(now.tzinfo)
+    moment = _local(memory, now.tzinfo)
     date = f"{moment:%B} {moment.day}" + (f", {moment.year}" if moment.year != now.year else "")
     speaker = _name(memory.speaker)
     if speaker == ASSISTANT:
@@ -74,6 +74,14 @@ def _sentence(memory: MemoryItem, now: datetime) -> str:
         opening = f"My note from {date} says"
     text = one_line(memory.text)
     return f"{opening}: {text}" if text.endswith((".", "!", "?")) else f"{opening}: {text}."
+
+
+def _local(memory: MemoryItem, zone: tzinfo | None) -> datetime:
+    moment = parse_moment(memory.created_at)
+    try:
+        return moment.astimezone(zone)
+    except OverflowError:
+        return moment  # the first and the last day of the calendar do not exist in every zone
 
 
 def _name(speaker: str | None) -> str:

@@ -460,7 +460,7 @@ def from_data(cls: type[T], data: Mapping[str, Any]) -> T:
 def request_id(data: Mapping[str, Any]) -> str:
     """Return the id that an answer to this request has to carry, or "" if it has none that could be sent back."""
     value = data.get("id")
-    return value if isinstance(value, str) and len(value) <= 64 and _is_unicode(value) else ""
+    return value if isinstance(value, str) and len(value) <= 64 and is_unicode(value) else ""
 
 
 def _checked_object(cls: type[T], data: Mapping[str, Any]) -> T:
@@ -543,7 +543,7 @@ def _text_check(name: str, rules: Mapping[str, Any]) -> Check:
     def check(value: Any) -> Any:
         if not isinstance(value, str) or len(value) > limit or (minimum and len(value.strip()) < minimum):
             raise WireError(ErrorCode.INVALID_REQUEST, size)
-        if "\0" in value or not _is_unicode(value):
+        if "\0" in value or not is_unicode(value):
             raise WireError(ErrorCode.INVALID_REQUEST, f"The field '{name}' has characters that are no text.")
         if pattern and not pattern.fullmatch(value):
             raise WireError(ErrorCode.INVALID_REQUEST, f"The field '{name}' does not have the form that it must have.")
@@ -568,7 +568,8 @@ def _number_check(name: str, hint: type[int | float], rules: Mapping[str, Any]) 
     return check
 
 
-def _is_unicode(value: str) -> bool:
+def is_unicode(value: str) -> bool:
+    """Return whether a text can be written as UTF-8; JSON can hold halves of characters, which cannot."""
     try:
         value.encode()
     except UnicodeEncodeError:

@@ -8,15 +8,15 @@ CHECKOUT = Path(__file__).parents[2]
 IGNORED = {".git", "rootfs"}
 
 
-def test_the_supervisor_finds_one_app() -> None:
-    found = [
+def test_the_supervisor_takes_nothing_but_the_app_for_an_app() -> None:
+    found = {
         path.relative_to(CHECKOUT)
         for name in ("config.yaml", "config.yml", "config.json")
         for path in CHECKOUT.rglob(name)
         if not IGNORED & set(path.parts)
-    ]
+    }
 
-    assert found == [Path("addon/config.yaml")]
+    assert found <= {Path("addon/config.yaml")}
 
 
 def test_the_marketplace_finds_one_integration() -> None:
@@ -27,12 +27,12 @@ def test_the_marketplace_finds_one_integration() -> None:
 
 
 def test_all_parts_have_the_same_version() -> None:
+    sources = ("addon/src/npu_memory_server/__init__.py", "conversion/src/npu_memory_conversion/__init__.py")
     versions = {
-        "server": re.search(
-            r'__version__ = "(.+)"', (CHECKOUT / "addon/src/npu_memory_server/__init__.py").read_text()
-        ),
-        "app": re.search(r'^version: "?([^"\n]+)', (CHECKOUT / "addon/config.yaml").read_text(), re.MULTILINE),
+        source: re.findall(r'^__version__ = "(.+)"$', (CHECKOUT / source).read_text(), re.MULTILINE)
+        for source in sources
     }
     integration = json.loads((CHECKOUT / "custom_components/npu_memory/manifest.json").read_text())["version"]
 
-    assert {part: found and found[1] for part, found in versions.items()} == dict.fromkeys(versions, integration)
+    assert versions == dict.fromkeys(sources, [integration])
+    assert f"\n## {integration} " in (CHECKOUT / "CHANGELOG.md").read_text()

@@ -1,5 +1,6 @@
 """An agent to stand in front of: it writes down what reached its model, and streams an answer."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from typing import Literal
@@ -35,6 +36,8 @@ class RecordingAgent(conversation.ConversationEntity):
         self.inputs: list[conversation.ConversationInput] = []
         self.prepared: list[str | None] = []
         self.failure: Exception | None = None
+        self.may_answer = asyncio.Event()
+        self.may_answer.set()
 
     @property
     def supported_languages(self) -> list[str] | Literal["*"]:
@@ -53,6 +56,7 @@ class RecordingAgent(conversation.ConversationEntity):
         system, *said = chat_log.content
         assert isinstance(system, conversation.SystemContent)
         self.turns.append(Prompted(system.content, [(c.role, getattr(c, "content", None)) for c in said]))
+        await self.may_answer.wait()
         if self.failure:
             raise self.failure
         async for _ in chat_log.async_add_delta_content_stream(self.entity_id, self._deltas()):

@@ -51,7 +51,6 @@ class MemoryServer:
     def entry_data(self) -> dict[str, str | int]:
         return {CONF_HOST: "127.0.0.1", CONF_PORT: self.port, CONF_TOKEN: self.token}
 
-
     def kill(self) -> None:
         """End it as a power cut would, frozen or not."""
         if self.process is not None:

@@ -19,7 +19,7 @@ from tests.integration import faults
 from tests.integration.agent import AGENT, RecordingAgent
 from tests.integration.conftest import ASSISTANT, AddEntry
 from tests.integration.memory_server import MemoryServer
-from tests.integration.test_conversation import back, say, speech
+from tests.integration.test_conversation import back, remembered, say, speech
 from tests.integration.waiting import until
 
 
@@ -43,6 +43,18 @@ class TestWithAServer:
         state = home.states.get(ASSISTANT)
         assert state is not None
         assert state.state == "unavailable"
+
+    async def test_a_turn_that_is_under_way_ends_well(
+        self, home: HomeAssistant, assistant: MockConfigEntry, agent: RecordingAgent
+    ) -> None:
+        agent.may_answer.clear()
+        turn = asyncio.create_task(say(home, "Hello?"))
+        await until(lambda: agent.turns)
+        await home.config_entries.async_reload(assistant.entry_id)
+        agent.may_answer.set()
+        assert speech(await turn) == "Of course."
+        said, _ = await remembered(assistant.runtime_data.client, 2)
+        assert said.text == "Hello?"
 
     async def test_it_can_be_loaded_again(self, home: HomeAssistant, assistant: MockConfigEntry) -> None:
         assert await home.config_entries.async_reload(assistant.entry_id)

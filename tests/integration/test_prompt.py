@@ -1,10 +1,10 @@
 """Memories as text: what they say cannot become more than a quotation."""
 
-from datetime import UTC, datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta, timezone, tzinfo
 import json
 import re
 
-from hypothesis import given, strategies as st
+from hypothesis import example, given, strategies as st
 import pytest
 
 from custom_components.npu_memory import prompt
@@ -46,6 +46,15 @@ def test_nothing_in_a_memory_can_end_its_quotation(said: list[tuple[str, str | N
 @given(hostile, st.none() | hostile)
 def test_what_is_spoken_is_one_line_too(text: str, speaker: str | None) -> None:
     assert len(spoken_answer([memory(text, speaker)], NOW).splitlines()) == 1
+
+
+@given(st.datetimes(timezones=st.timezones()), st.timezones())
+@example(datetime.min.replace(tzinfo=UTC), timezone(timedelta(hours=-12)))
+@example(datetime.max.replace(tzinfo=UTC), timezone(timedelta(hours=12)))
+def test_every_moment_can_be_told(moment: datetime, zone: tzinfo) -> None:
+    item = memory("Milk.", created_at=moment.isoformat())
+    assert QUOTATION.fullmatch(memory_prompt([item], zone).splitlines()[1])
+    assert spoken_answer([item], NOW.astimezone(zone)).endswith("Milk.")
 
 
 @given(st.lists(hostile, max_size=5))

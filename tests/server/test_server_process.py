@@ -7,7 +7,6 @@ import json
 import os
 from pathlib import Path
 import re
-import time
 from typing import Any
 
 from hypothesis import HealthCheck, given, settings, strategies as st
@@ -21,7 +20,7 @@ from wyoming.ping import Ping, Pong
 from npu_memory_server.embedding.embedder import OnnxEmbedder
 from npu_memory_server.errors import BusyError, NpuMemoryError
 from npu_memory_server.memory import Memory
-from npu_memory_server.transport.client import connected
+from npu_memory_server.transport.client import ANSWER_SECONDS, connected
 from npu_memory_server.transport.requests import REQUESTS, Serving
 from npu_memory_server.transport.server import MAX_CONNECTIONS, listening
 from npu_memory_server.wire import (
@@ -34,6 +33,7 @@ from npu_memory_server.wire import (
     RecallRequest,
     RememberRequest,
     StatusRequest,
+    Strategy,
     client_proof,
     frame_bytes,
     from_data,
@@ -236,7 +236,7 @@ async def test_many_requests_are_under_way_at_once_and_each_answer_finds_its_que
     async with connected("127.0.0.1", server.port, server.token) as memory:
         stored = await asyncio.gather(*(memory.remember(RememberRequest(text=f"number {n} is here")) for n in range(200)))
         answers = await asyncio.gather(
-            *(memory.recall(RecallRequest(text=f"number {n}", top_k=1, budget_ms=20_000)) for n in range(0, 200, 10))
+            *(memory.recall(RecallRequest(text=f"number {n}", top_k=1, strategy=Strategy.LEXICAL)) for n in range(0, 200, 10))
         )
         found = [answer.memories[0].id for answer in answers]
         assert found == [stored[n].memory_id for n in range(0, 200, 10)]
@@ -285,8 +285,8 @@ async def test_a_peer_that_takes_no_answers_is_let_go_with_everything_it_held(
                 async with asyncio.timeout(1):
                     while True:
                         await greedy.send(letter)
-            # The greedy one still holds its end open, or has noticed; the server's end is gone.
-            for _ in range(400):
+            # The greedy one still holds its own end; the server's, and what it had for it, are gone.
+            for _ in range(500):
                 if _open_files() <= before + 1:
                     break
                 await asyncio.sleep(0.02)
@@ -320,7 +320,10 @@ async def test_garbage_on_many_connections_costs_nothing_that_lasts(server: Serv
 
     @given(letters=st.lists(garbage, min_size=10, max_size=10))
     @settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.large_base_example])
-    async def throw(letters: list[bytes]) -> None:
+    def throw(letters: list[bytes]) -> None:
+        asyncio.run(throw_all(letters))
+
+    async def throw_all(letters: list[bytes]) -> None:
         for letter in letters:
             async with peer(server.port) as stranger:
                 with contextlib.suppress(ConnectionError):
@@ -367,23 +370,29 @@ async def test_transcripts_are_answered_from_memory_where_that_was_asked_for(
         program = Info.from_event(event).handle[0]
         assert (program.name, program.installed, program.models[0].installed) == ("npu-memory", True, True)
 
-        async def ask(question: str) -> str:
+        async def ask_aloud(question: str) -> str:
             await client.write_event(Transcript(text=question).event())
             event = await client.read_event()
             assert event is not None
             return str(Handled.from_event(event).text)
 
-        answer = await ask("what does error E31 on the boiler mean")
+        question = "which black cartridge does the printer take"
+        found = await asyncio.to_thread(run_command, "recall", question, "--json", data=household_directory)
+        best = json.loads(found.stdout)["memories"][0]
+        answer = await ask_aloud(question)
         assert re.match(r"On [A-Z][a-z]+ \d+, 202\d, .+: ", answer)
-        assert "E31" in answer
-        assert await ask("") == "I did not understand that."
+        assert answer.endswith(f": {best['text']}")
+        assert await ask_aloud("") == "I did not understand that."
         await client.write_event(Transcript(text="x" * 10_000).event())
         event = await client.read_event()
         assert event is not None
         assert Handled.from_event(event).text == "I did not understand that."
         # A stranger hears what belongs to everybody, and nothing else.
-        private = json.loads(run_command("list", "--all", "--json", "--scope", "person:nora", data=household_directory).stdout.splitlines()[0])
-        assert private["text"] not in await ask(private["text"])
+        listed = await asyncio.to_thread(
+            run_command, "list", "--count", "1", "--json", "--scope", "person:nora", data=household_directory
+        )
+        private = json.loads(listed.stdout)["text"]
+        assert private not in await ask_aloud(private)
     server.stop()
 
 
@@ -445,11 +454,10 @@ async def test_sigterm_ends_the_server_with_clients_connected(tmp_path: Path, st
         await asyncio.gather(*(memory.remember(RememberRequest(text=f"Number {number}.")) for number in range(100)))
         assert await asyncio.to_thread(server.stop) == 0
         assert await stranger.read() is None
-        started = time.monotonic()
-        with pytest.raises(BusyError):
-            await memory.recall(RecallRequest(text="is anybody there"))
-        # Whoever asks a server that is gone is told so, and does not wait for the end of all patience.
-        assert time.monotonic() - started < 30
+        # Whoever asks a server that is gone is told so, and does not wait for an answer until its patience ends.
+        async with asyncio.timeout(ANSWER_SECONDS / 2):
+            with pytest.raises(BusyError):
+                await memory.recall(RecallRequest(text="is anybody there"))
     assert not (data / "server.json").exists()
     assert not list(data.glob("*-wal"))
     assert "Stopping" in server.log.read_text()
@@ -595,7 +603,8 @@ async def test_an_error_that_nobody_foresaw_is_logged_by_its_place_alone(
         async with peer(port, "a token of sixteen") as client:
             answer = await client.ask(frame_bytes("memory-recall", {"id": "9", "text": secret}))
             assert (code(answer), answer.data["id"]) == (ErrorCode.INTERNAL, "9")
-            assert code(await client.ask(frame_bytes("transcript", {"text": secret}))) == ErrorCode.INTERNAL
+            spoken = await client.ask(frame_bytes("transcript", {"text": secret}))
+            assert (spoken.type, spoken.data["text"]) == ("not-handled", answer.data["text"])
             assert (await client.ask(StatusRequest(id="7"))).data["id"] == "7"
     assert "RuntimeError at " in caplog.text
     assert secret.split()[0] not in caplog.text

@@ -66,6 +66,10 @@ class Retriever:
         self._lexical = LexicalIndex()
         self._vectors = VectorIndex(dimensions)
 
+    def __len__(self) -> int:
+        """Return the number of rows, those that were removed included."""
+        return len(self._catalog)
+
     def add(self, memory: Indexed) -> None:
         """Index a memory, still without its vector."""
         self._catalog.add(

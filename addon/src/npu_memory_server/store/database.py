@@ -97,4 +97,9 @@ def storage_errors(what: str) -> Iterator[None]:
     try:
         yield
     except (sqlite3.Error, OSError) as error:
-        raise StorageError(f"{what}: {error}. Nothing was changed.") from error
+        raise StorageError(f"{what}: {reason(error)}. Nothing was changed.") from error
+
+
+def reason(error: sqlite3.Error | OSError) -> str:
+    """Return what an error says, unless it may quote what is stored: errors of Python's module and not of SQLite do."""
+    return str(error) if isinstance(error, OSError) or hasattr(error, "sqlite_errorcode") else type(error).__name__

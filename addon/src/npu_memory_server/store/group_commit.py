@@ -11,6 +11,7 @@ import threading
 from typing import Any, TypeVar
 
 from ..errors import StorageError
+from .database import reason
 
 Result = TypeVar("Result")
 
@@ -109,16 +110,20 @@ class GroupCommit:
                 self._connection.execute("ROLLBACK")
             done, failed = [], [(write, _as_storage_error(error)) for write in group]
         for write, value in done:
-            if write.after_commit is not None:
-                write.after_commit(value)
-            write.result.set_result(value)
+            try:
+                if write.after_commit is not None:
+                    write.after_commit(value)
+            except Exception as error:  # noqa: BLE001 - the thread has to outlive it
+                write.result.set_exception(error)
+            else:
+                write.result.set_result(value)
         for write, exception in failed:
             write.result.set_exception(exception)
 
 
 def _as_storage_error(error: Exception) -> Exception:
     if isinstance(error, sqlite3.Error | OSError):
-        storage_error = StorageError(f"The database could not be written: {error}. Nothing was stored.")
+        storage_error = StorageError(f"The database could not be written: {reason(error)}. Nothing was stored.")
         storage_error.__cause__ = error
         return storage_error
     return error

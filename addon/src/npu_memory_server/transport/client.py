@@ -56,6 +56,7 @@ class RemoteMemory:
         self._writer = writer
         self._numbers = itertools.count(1)
         self._waiting: dict[str, asyncio.Future[Frame]] = {}
+        self._ended = False
 
     async def remember(self, request: RememberRequest) -> Stored:
         """Ask the server to keep something. Raises `NpuMemoryError`."""
@@ -101,11 +102,14 @@ class RemoteMemory:
                 if waiting is not None and not waiting.done():
                     waiting.set_result(frame)
         finally:
+            self._ended = True
             for waiting in self._waiting.values():
                 if not waiting.done():
                     waiting.set_exception(BusyError("The server has closed the connection."))
 
     async def _ask(self, request: Message, answer: type[Answer]) -> Answer:
+        if self._ended:
+            raise BusyError("The server has closed the connection.")
         number = str(next(self._numbers))
         waiting = self._waiting[number] = asyncio.get_running_loop().create_future()
         self._writer.write(message_bytes(replace(request, id=number)))

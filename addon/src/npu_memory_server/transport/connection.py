@@ -25,6 +25,7 @@ from ..wire import (
     client_proof,
     frame_bytes,
     from_data,
+    is_unicode,
     message_bytes,
     read_frame,
     request_id,
@@ -39,6 +40,8 @@ MAX_IN_FLIGHT = 64
 MAX_WRONG_TOKENS = 3
 TAKING_SECONDS = 20.0
 """A peer that does not take its answers for so long is let go."""
+LEAVING_SECONDS = 1.0
+"""How long the last words may take to reach a peer that is let go."""
 STRANGER_SECONDS = 30.0
 """A peer that has not shown the token is let go when it is silent for so long; one that has may be silent for hours."""
 
@@ -79,8 +82,10 @@ class Connection:
         finally:
             self._writer.close()
             with contextlib.suppress(OSError, TimeoutError):
-                async with asyncio.timeout(1):
+                async with asyncio.timeout(LEAVING_SECONDS):
                     await self._writer.wait_closed()
+            # Whoever still does not take what was sent would keep it, and the socket, for as long as it likes.
+            self._writer.transport.abort()
 
     async def _next_frame(self) -> Frame | None:
         """Return the next frame; one that is no event is answered and skipped: the next one can still be found."""
@@ -101,11 +106,12 @@ class Connection:
             case "describe":
                 await self._send_frame("info", hello(self._greeting, self._serving))
             case "ping":
-                await self._send_frame("pong", {key: value for key, value in frame.data.items() if key == "text"})
+                text = frame.data.get("text")
+                await self._send_frame("pong", {"text": text} if isinstance(text, str) and is_unicode(text) else {})
             case Authenticate.event_type:
                 await self._authenticate(frame)
             case "transcript" if self._serving.handle_transcripts:
-                await self._send_frame("handled", await spoken_answer(self._serving.memory, frame))
+                await self._handle_transcript(frame)
             case _:
                 return False
         return True
@@ -145,6 +151,13 @@ class Connection:
             )
         )
 
+    async def _handle_transcript(self, frame: Frame) -> None:
+        try:
+            event_type, data = "handled", await spoken_answer(self._serving.memory, frame)
+        except Exception as error:  # noqa: BLE001 - a client that waits for words must not wait in vain
+            event_type, data = "not-handled", {"text": _failure_from(error, frame).text}
+        await self._send_frame(event_type, data)
+
     async def _answer(self, frame: Frame) -> None:
         try:
             answer = await self._result(frame)
@@ -161,14 +174,8 @@ class Connection:
             return _failure(asked_by, ErrorCode.UNKNOWN_EVENT, "This server does not know that event.")
         try:
             return await handler(self._serving.memory, frame.data)
-        except WireError as error:
-            return _failure(asked_by, error.code, error.sentence)
-        except NpuMemoryError as error:
-            return _failure(asked_by, error.code, str(error))
         except Exception as error:  # noqa: BLE001 - one request that fails must not end the others
-            # Not logger.exception: a traceback's message may quote what was asked or stored.
-            LOGGER.error("%s failed: %s", frame.type, _where(error))  # noqa: TRY400
-            return _failure(asked_by, ErrorCode.INTERNAL, "Something went wrong in the server; its log says where.")
+            return _failure_from(error, frame)
 
     async def _send(self, message: Message) -> None:
         await self._write(message_bytes(message))
@@ -185,6 +192,17 @@ class Connection:
 
 def _failure(asked_by: str, code: ErrorCode, sentence: str) -> Failure:
     return Failure(id=asked_by, text=sentence, code=code.value)
+
+
+def _failure_from(error: Exception, frame: Frame) -> Failure:
+    asked_by = request_id(frame.data)
+    if isinstance(error, WireError):
+        return _failure(asked_by, error.code, error.sentence)
+    if isinstance(error, NpuMemoryError):
+        return _failure(asked_by, error.code, str(error))
+    # Not the error itself: its message may quote what was asked or stored.
+    LOGGER.error("%s failed: %s", frame.type, _where(error))
+    return _failure(asked_by, ErrorCode.INTERNAL, "Something went wrong in the server; its log says where.")
 
 
 def _where(error: BaseException) -> str:

@@ -32,7 +32,9 @@ async def listening(serving: Serving, host: str, port: int) -> AsyncIterator[tup
             return
         connections.add(task)
         try:
-            await Connection(serving, reader, writer).serve()
+            # Canceled at the end of `listening` alone, which Python 3.11 would log with a traceback.
+            with contextlib.suppress(asyncio.CancelledError):
+                await Connection(serving, reader, writer).serve()
         finally:
             connections.discard(task)
 
