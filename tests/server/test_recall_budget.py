@@ -133,7 +133,10 @@ async def test_the_turn_before_is_waited_for_so_that_its_meaning_counts(
     await remember(memory, "Pickle has swallowed a rubber band.", "Better call the vet then.")
     answer = await recall(memory, "any trouble with the cat", strategy=Strategy.VECTOR)
     assert not answer.degraded
-    assert {found.text for found in answer.memories} == {"Pickle has swallowed a rubber band.", "Better call the vet then."}
+    assert {found.text for found in answer.memories} == {
+        "Pickle has swallowed a rubber band.",
+        "Better call the vet then.",
+    }
 
 
 async def test_a_turn_before_that_hangs_does_not_take_the_whole_budget(
@@ -207,7 +210,9 @@ async def test_closing_does_not_wait_for_an_embedder_that_hangs(
     await again.close()
 
 
-async def test_the_timings_say_where_the_time_went(tmp_path: Path, embedder: OnnxEmbedder, open_memory: OpenMemory) -> None:
+async def test_the_timings_say_where_the_time_went(
+    tmp_path: Path, embedder: OnnxEmbedder, open_memory: OpenMemory
+) -> None:
     memory = await open_memory(tmp_path, SlowEmbedder(embedder, 0.05))
     await remember(memory, KEY)
     await memory.embedded()
@@ -221,7 +226,9 @@ async def test_the_timings_say_where_the_time_went(tmp_path: Path, embedder: Onn
     assert (await memory.status()).last_recall == timings
 
 
-async def test_the_loop_is_free_while_the_embedder_works(tmp_path: Path, embedder: OnnxEmbedder, open_memory: OpenMemory) -> None:
+async def test_the_loop_is_free_while_the_embedder_works(
+    tmp_path: Path, embedder: OnnxEmbedder, open_memory: OpenMemory
+) -> None:
     """Nothing blocks the event loop: it turns while one recall takes its time."""
     memory = await open_memory(tmp_path, SlowEmbedder(embedder, 0.3))
     turns = 0

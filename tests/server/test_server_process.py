@@ -153,7 +153,13 @@ async def test_an_event_that_nobody_knows_is_answered(server: ServerProcess) -> 
 
 async def test_after_malformed_json_the_connection_goes_on(server: ServerProcess) -> None:
     async with peer(server.port, server.token) as client:
-        for malformed in (b"hello\n", b"[]\n", b'{"type"\n', header(type=7), header(type="ping", data_length=2) + b"{]"):
+        for malformed in (
+            b"hello\n",
+            b"[]\n",
+            b'{"type"\n',
+            header(type=7),
+            header(type="ping", data_length=2) + b"{]",
+        ):
             assert code(await client.ask(malformed)) == ErrorCode.MALFORMED
         assert (await client.ask(StatusRequest(id="7"))).data["id"] == "7"
 
@@ -234,9 +240,14 @@ async def test_what_is_not_found_or_contradicts_is_said(server: ServerProcess) -
 
 async def test_many_requests_are_under_way_at_once_and_each_answer_finds_its_question(server: ServerProcess) -> None:
     async with connected("127.0.0.1", server.port, server.token) as memory:
-        stored = await asyncio.gather(*(memory.remember(RememberRequest(text=f"number {n} is here")) for n in range(200)))
+        stored = await asyncio.gather(
+            *(memory.remember(RememberRequest(text=f"number {n} is here")) for n in range(200))
+        )
         answers = await asyncio.gather(
-            *(memory.recall(RecallRequest(text=f"number {n}", top_k=1, strategy=Strategy.LEXICAL)) for n in range(0, 200, 10))
+            *(
+                memory.recall(RecallRequest(text=f"number {n}", top_k=1, strategy=Strategy.LEXICAL))
+                for n in range(0, 200, 10)
+            )
         )
         found = [answer.memories[0].id for answer in answers]
         assert found == [stored[n].memory_id for n in range(0, 200, 10)]
@@ -314,7 +325,11 @@ async def test_garbage_on_many_connections_costs_nothing_that_lasts(server: Serv
     events = st.sampled_from(["describe", "ping", "memory-authenticate", "memory-recall", "transcript", ""])
     headers = st.fixed_dictionaries(
         {"type": events | st.integers()},
-        optional={"data_length": st.integers(-5, 300) | st.none(), "payload_length": st.integers(-5, 300), "data": st.none()},
+        optional={
+            "data_length": st.integers(-5, 300) | st.none(),
+            "payload_length": st.integers(-5, 300),
+            "data": st.none(),
+        },
     ).map(lambda fields: header(**fields))
     garbage = st.lists(st.binary(max_size=200) | headers, max_size=6).map(b"".join)
 
@@ -534,7 +549,15 @@ async def test_an_impostor_that_does_not_know_the_token_gets_no_memory() -> None
     impostor.close()
 
 
-@pytest.mark.parametrize("says", [frame_bytes("info", {}), b"HTTP/1.1 400 Bad Request\r\n\r\n", b"", frame_bytes("info", {"npu_memory": {"nonce": 1}})])
+@pytest.mark.parametrize(
+    "says",
+    [
+        frame_bytes("info", {}),
+        b"HTTP/1.1 400 Bad Request\r\n\r\n",
+        b"",
+        frame_bytes("info", {"npu_memory": {"nonce": 1}}),
+    ],
+)
 async def test_something_else_that_answers_is_no_memory_server(says: bytes) -> None:
     async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.readline()
@@ -563,7 +586,9 @@ async def test_the_log_holds_no_memory_and_no_question(
 ) -> None:
     secret = "xylophone submarine"
     async with peer(server.port, server.token) as client:
-        stored = await client.ask(RememberRequest(text=f"The {secret} is in the attic.", speaker=secret, memory_id="log-1"))
+        stored = await client.ask(
+            RememberRequest(text=f"The {secret} is in the attic.", speaker=secret, memory_id="log-1")
+        )
         assert stored.type == "memory-stored"
         for request in (
             frame_bytes("memory-recall", {"text": f"where is the {secret}"}),
@@ -572,20 +597,20 @@ async def test_the_log_holds_no_memory_and_no_question(
             frame_bytes("memory-remember", {"text": secret, "memory_id": "log-1"}),
             frame_bytes("memory-remember", {"text": secret, "memory_id": secret}),
             frame_bytes("memory-remember", {"text": secret, "created_at": secret}),
-            frame_bytes("memory-forget", {"memory_ids": [secret.split()[0]]}),
+            frame_bytes("memory-forget", {"memory_ids": [secret.split(maxsplit=1)[0]]}),
             frame_bytes("memory-list", {"cursor": secret}),
             frame_bytes(secret, {"text": secret}),
             f"{secret}\n".encode(),
         ):
             answer = await client.ask(request)
             if answer.type == "error":
-                assert secret.split()[0] not in json.dumps(dict(answer.data))
+                assert secret.split(maxsplit=1)[0] not in json.dumps(dict(answer.data))
         await client.send(header(type=secret, data_length=-1))
         assert code(await client.read()) == ErrorCode.FRAME_TOO_LARGE
     assert await still_serves(server)
     log = server.log.read_text()
     assert "Listening on" in log
-    assert secret.split()[0] not in log
+    assert secret.split(maxsplit=1)[0] not in log
     assert secret.split()[1] not in log
 
 
@@ -607,4 +632,4 @@ async def test_an_error_that_nobody_foresaw_is_logged_by_its_place_alone(
             assert (spoken.type, spoken.data["text"]) == ("not-handled", answer.data["text"])
             assert (await client.ask(StatusRequest(id="7"))).data["id"] == "7"
     assert "RuntimeError at " in caplog.text
-    assert secret.split()[0] not in caplog.text
+    assert secret.split(maxsplit=1)[0] not in caplog.text

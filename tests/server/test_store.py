@@ -1,4 +1,4 @@
-"""What was stored stays: through power cuts, full disks, damage and other embedders; and what was forgotten is nowhere."""
+"""What was stored stays, through full disks, damage and other embedders; and what was forgotten is nowhere."""
 
 import asyncio
 from collections.abc import Callable
@@ -44,6 +44,13 @@ async def texts(memory: Memory, question: str, **fields: Any) -> list[str]:
 
 def bytes_of(folder: Path) -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in sorted(folder.iterdir()) if path.is_file()}
+
+
+def write_alone(database: Path, content: bytes) -> None:
+    """Write a file of a folder in which nothing else is left."""
+    for leftover in database.parent.iterdir():
+        leftover.unlink()
+    database.write_bytes(content)
 
 
 def read_elsewhere(database: Path, statement: str) -> str:
@@ -310,9 +317,7 @@ async def test_whatever_byte_is_flipped_there_is_an_answer_or_a_refusal(
         content = bytearray(whole)
         for place in random.integers(0, len(content), 40):
             content[place] ^= int(random.integers(1, 256))
-        for leftover in household_directory.iterdir():
-            leftover.unlink()
-        database.write_bytes(content)
+        write_alone(database, bytes(content))
         try:
             memory = await Memory.open(household_directory, embedder)
         except StorageError:
@@ -381,7 +386,9 @@ async def test_forgotten_text_is_in_no_byte_of_any_file(household: Memory, house
     assert not [name for name, content in bytes_of(household_directory).items() if SECRET.encode() in content]
 
 
-async def test_the_vectors_of_forgotten_memories_are_gone_too(memory: Memory, embedder: OnnxEmbedder, tmp_path: Path) -> None:
+async def test_the_vectors_of_forgotten_memories_are_gone_too(
+    memory: Memory, embedder: OnnxEmbedder, tmp_path: Path
+) -> None:
     """A vector can be turned back into something near its text."""
     stored = await memory.remember(RememberRequest(text=SECRET, created_at="2026-03-03T10:00:00Z"))
     await memory.embedded()

@@ -1,7 +1,6 @@
 """The protocol: what is said arrives as it was said, and what nobody should say is refused with a sentence."""
 
 import asyncio
-from io import BytesIO
 import json
 import math
 from pathlib import Path

@@ -33,7 +33,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     level = getattr(options, "log_level", "warning").upper()
     logging.basicConfig(level=level, format="%(asctime)s %(levelname)s %(name)s: %(message)s", stream=sys.stderr)
     try:
-        return asyncio.run(_run(options))
+        code = asyncio.run(_run(options))
+        # Here, so that whoever reads no further is not a complaint at the exit.
+        sys.stdout.flush()
+        return code
     except (NpuMemoryError, WireError) as error:
         print(f"npu-memory: {error}", file=sys.stderr)
         return 2 if isinstance(error, InvalidRequestError | WireError) else 1

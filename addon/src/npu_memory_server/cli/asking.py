@@ -48,7 +48,7 @@ async def ask_batch(memories: Memories, queries: Path, output: Path, common: Map
         with unfinished.open("w", encoding="utf-8") as stream:
             for line in tqdm(lines, desc="asking", unit=" questions", disable=None):
                 if line.value is None:
-                    answer: dict[str, Any] = {"id": "", "error": f"line {line.number}: {line.fault}"}
+                    answer: dict[str, Any] = {"id": line.id, "error": f"line {line.number}: {line.fault}"}
                 else:
                     answer = {"id": line.value.id}
                     try:

@@ -71,6 +71,8 @@ async def export(memories: Memories, path: Path) -> int:
                     stream.write(json.dumps(asdict(memory), ensure_ascii=False) + "\n")
                     count += 1
             unfinished.replace(path)
+    except BrokenPipeError:
+        raise
     except OSError as error:
         raise InvalidRequestError(f"{path} cannot be written: {error.strerror}.") from error
     print(f"{count} memories exported", file=sys.stderr)

@@ -8,12 +8,15 @@ import hashlib
 import json
 from pathlib import Path
 import sys
-from typing import Any, Generic, TypeVar
+from typing import Any, BinaryIO, Generic, TypeVar
 
 from ..errors import InvalidRequestError
-from ..wire import MAX_FRAME_BYTES, RecallRequest, RememberRequest, WireError, from_data
+from ..wire import RecallRequest, RememberRequest, WireError, from_data
 
 Parsed = TypeVar("Parsed")
+
+MAX_LINE_BYTES = 1024 * 1024
+"""A memory of 8 192 characters with all that belongs to it takes a tenth of this."""
 
 IMPORTED_FIELDS = (
     "text", "speaker", "created_at", "session", "area", "kind", "scope", "language", "tags", "source", "expires_at",
@@ -23,11 +26,12 @@ IMPORTED_FIELDS = (
 
 @dataclass(frozen=True, slots=True)
 class Line(Generic[Parsed]):
-    """What a line holds, or what is wrong with it."""
+    """What a line holds, or what is wrong with it; `id` is the one it gives itself, if it does."""
 
     number: int
     value: Parsed | None
     fault: str = ""
+    id: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,12 +47,20 @@ def read_lines(path: Path, parse: Callable[[Mapping[str, Any]], Parsed]) -> Iter
     try:
         with sys.stdin.buffer if str(path) == "-" else path.open("rb") as stream:
             number = 0
-            while content := stream.readline(MAX_FRAME_BYTES):
+            while content := stream.readline(MAX_LINE_BYTES):
                 number += 1
-                if content.strip():
+                if len(content) == MAX_LINE_BYTES and not content.endswith(b"\n"):
+                    _skip_rest_of_line(stream)
+                    yield Line(number, None, f"is longer than {MAX_LINE_BYTES} bytes")
+                elif content.strip():
                     yield _parsed_line(number, content, parse)
     except OSError as error:
         raise InvalidRequestError(f"{path} cannot be read: {error.strerror}.") from error
+
+
+def _skip_rest_of_line(stream: BinaryIO) -> None:
+    while (more := stream.readline(MAX_LINE_BYTES)) and not more.endswith(b"\n"):
+        pass
 
 
 def _parsed_line(number: int, content: bytes, parse: Callable[[Mapping[str, Any]], Parsed]) -> Line[Parsed]:
@@ -61,7 +73,7 @@ def _parsed_line(number: int, content: bytes, parse: Callable[[Mapping[str, Any]
     try:
         return Line(number, parse(data))
     except WireError as error:
-        return Line(number, None, error.sentence)
+        return Line(number, None, error.sentence, str(data.get("id", "")))
 
 
 def memory_to_import(data: Mapping[str, Any]) -> RememberRequest:
