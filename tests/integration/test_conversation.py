@@ -59,14 +59,14 @@ class TestInFrontOfAnAgent:
     ) -> None:
         await memory.remember(
             wire.RememberRequest(
-                text="The code of the locker is 4711.", speaker="Anna", created_at="2026-03-03T18:30:00+00:00"
+                text="The number of the locker is 4711.", speaker="Anna", created_at="2026-03-03T18:30:00+00:00"
             ),
             10,
         )
-        result = await say(home, "What is the code of the locker?")
+        result = await say(home, "What is the number of the locker?")
         assert speech(result) == "Of course."
         # 18:30 in UTC, where Home Assistant is in California
-        assert '- 2026-03-03 10:30, Anna: "The code of the locker is 4711."' in agent.turns[0].system
+        assert '- 2026-03-03 10:30, Anna: "The number of the locker is 4711."' in agent.turns[0].system
         assert agent.turns[0].system.startswith("You are a house.")
 
     async def test_what_has_nothing_to_do_with_the_question_does_not(
@@ -91,10 +91,10 @@ class TestInFrontOfAnAgent:
     async def test_memories_of_one_turn_do_not_stick_to_the_next(
         self, home: HomeAssistant, assistant: MockConfigEntry, agent: RecordingAgent, memory: MemoryClient
     ) -> None:
-        stored = await memory.remember(wire.RememberRequest(text="The code of the locker is 4711."), 10)
-        first = await say(home, "What is the code of the locker?")
+        stored = await memory.remember(wire.RememberRequest(text="The number of the locker is 4711."), 10)
+        first = await say(home, "What is the number of the locker?")
         await memory.forget(wire.ForgetRequest(memory_ids=(stored.memory_id,)), 10)
-        await say(home, "What is the code of the locker?", first.conversation_id)
+        await say(home, "What is the number of the locker?", first.conversation_id)
         assert "4711" in agent.turns[0].system
         assert "4711" not in agent.turns[1].system
         assert prompt.NOTHING_FOUND in agent.turns[1].system
@@ -102,12 +102,12 @@ class TestInFrontOfAnAgent:
     async def test_what_this_conversation_said_is_not_told_twice(
         self, home: HomeAssistant, assistant: MockConfigEntry, agent: RecordingAgent, memory: MemoryClient
     ) -> None:
-        first = await say(home, "The code of the locker is 4711.")
+        first = await say(home, "The number of the locker is 4711.")
         await remembered(memory, 2)
-        await say(home, "What is the code of the locker?", first.conversation_id)
+        await say(home, "What is the number of the locker?", first.conversation_id)
         assert "4711" not in agent.turns[1].system
         await remembered(memory, 4)
-        await say(home, "What is the code of the locker?")
+        await say(home, "What is the number of the locker?")
         assert "4711" in agent.turns[2].system
 
     async def test_a_question_that_is_asked_often_does_not_displace_its_answer(
@@ -115,11 +115,11 @@ class TestInFrontOfAnAgent:
     ) -> None:
         entry = await add_entry(memory_server.entry_data, {CONF_AGENT: AGENT, "budget_ms": 2000, "top_k": 2})
         memory = entry.runtime_data.client
-        await memory.remember(wire.RememberRequest(text="The code of the locker is 4711."), 10)
+        await memory.remember(wire.RememberRequest(text="The number of the locker is 4711."), 10)
         for number in range(5):
-            await say(home, "What is the code of the locker?")
+            await say(home, "What is the number of the locker?")
             await remembered(memory, 3 + 2 * number)
-        await say(home, "what is the code of the locker")
+        await say(home, "what is the number of the locker")
         assert "4711" in agent.turns[-1].system
         assert "What is the code" not in agent.turns[-1].system
 
@@ -255,10 +255,10 @@ class TestWhatIsRemembered:
     async def test_both_sides_in_their_order(
         self, home: HomeAssistant, assistant: MockConfigEntry, memory: MemoryClient
     ) -> None:
-        result = await say(home, " The code of the locker is 4711. ", language="en")
+        result = await say(home, " The number of the locker is 4711. ", language="en")
         said, answered = await remembered(memory, 2)
         assert (said.text, said.kind, said.scope, said.source) == (
-            "The code of the locker is 4711.",
+            "The number of the locker is 4711.",
             wire.Kind.TURN,
             "household",
             "assist",
@@ -354,12 +354,12 @@ class TestWithoutAnAgent:
         await add_entry(memory_server.entry_data, {"budget_ms": 2000})
         await memory.remember(
             wire.RememberRequest(
-                text="The code of the locker is 4711", speaker="Anna", created_at="2025-03-03T18:30:00+00:00"
+                text="The number of the locker is 4711", speaker="Anna", created_at="2025-03-03T18:30:00+00:00"
             ),
             10,
         )
-        result = await say(home, "What is the code of the locker?")
-        assert speech(result) == "On March 3, 2025, Anna said: The code of the locker is 4711."
+        result = await say(home, "What is the number of the locker?")
+        assert speech(result) == "On March 3, 2025, Anna said: The number of the locker is 4711."
         assert result.response.response_type is intent.IntentResponseType.ACTION_DONE
         info = conversation.async_get_agent_info(home, ASSISTANT)
         assert info is not None
@@ -519,9 +519,9 @@ class TestWhenMemoryIsInTrouble:
         memory: MemoryClient,
         caplog: pytest.LogCaptureFixture,
     ) -> None:
-        await memory.remember(wire.RememberRequest(text="The code of the locker is 4711."), 10)
+        await memory.remember(wire.RememberRequest(text="The number of the locker is 4711."), 10)
         caplog.set_level(logging.DEBUG, "custom_components.npu_memory")
-        await say(home, "What is the code of the locker?")
+        await say(home, "What is the number of the locker?")
         await remembered(memory, 3)
         lines = [r.getMessage() for r in caplog.records if r.name.startswith("custom_components.npu_memory")]
         assert not any("locker" in line or "4711" in line for line in lines)

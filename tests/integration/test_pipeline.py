@@ -82,22 +82,22 @@ def ended(events: list[Event]) -> Event:
 async def test_memories_reach_the_model_and_its_answer_streams_through(
     home: HomeAssistant, assistant: MockConfigEntry, agent: RecordingAgent, memory: MemoryClient, speaker: Speaker
 ) -> None:
-    await memory.remember(wire.RememberRequest(text="The code of the locker is 4711.", speaker="Anna"), 10)
+    await memory.remember(wire.RememberRequest(text="The number of the locker is 4711.", speaker="Anna"), 10)
     pipeline = await speaker.pipeline()
-    events = await speaker.say(pipeline, "What is the code of the locker?")
+    events = await speaker.say(pipeline, "What is the number of the locker?")
     deltas = [event["data"]["chat_log_delta"] for event in events if event["type"] == "intent-progress"]
     assert [delta["content"] for delta in deltas if "content" in delta] == ["Of ", "course."]
     assert ended(events)["response"]["speech"]["plain"]["speech"] == "Of course."
     assert "4711" in agent.turns[0].system
-    assert agent.turns[0].messages == [("user", "What is the code of the locker?")]
+    assert agent.turns[0].messages == [("user", "What is the number of the locker?")]
 
 
 async def test_the_next_turn_has_the_history_and_fresh_memories(
     home: HomeAssistant, assistant: MockConfigEntry, agent: RecordingAgent, memory: MemoryClient, speaker: Speaker
 ) -> None:
-    await memory.remember(wire.RememberRequest(text="The code of the locker is 4711."), 10)
+    await memory.remember(wire.RememberRequest(text="The number of the locker is 4711."), 10)
     pipeline = await speaker.pipeline()
-    first = ended(await speaker.say(pipeline, "What is the code of the locker?"))
+    first = ended(await speaker.say(pipeline, "What is the number of the locker?"))
     await memory.remember(wire.RememberRequest(text="The bins are emptied on Tuesday."), 10)
     await speaker.say(pipeline, "On which day are the bins emptied?", first["conversation_id"])
     assert [role for role, _ in agent.turns[1].messages] == ["user", "assistant", "user"]

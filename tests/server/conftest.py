@@ -51,7 +51,7 @@ async def memory(tmp_path: Path, embedder: OnnxEmbedder) -> AsyncIterator[Memory
 
 @pytest.fixture(scope="session")
 def imported(model_directory: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, CompletedProcess[str]]:
-    """Return a data directory into which the sample household was imported, and what the command said. Not to be written."""
+    """Return a data directory with the sample household, not to be written to, and what the import said."""
     folder = tmp_path_factory.mktemp("household") / "data"
     return folder, run_command("import", HOUSEHOLD / "memories.jsonl", data=folder)
 

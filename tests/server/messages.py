@@ -79,7 +79,7 @@ def _values(hint: Any, f: Field[Any]) -> st.SearchStrategy[Any]:
 
 def _base_values(base: Any, rules: Mapping[str, Any]) -> st.SearchStrategy[Any]:
     if get_origin(base) is tuple:
-        return st.lists(_base_values(get_args(base)[0], rules), max_size=3).map(tuple)
+        return st.lists(_base_values(get_args(base)[0], rules), max_size=min(3, rules["items"])).map(tuple)
     if base is str:
         return _texts(rules)
     if base is bool:

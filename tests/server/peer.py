@@ -59,7 +59,7 @@ class Peer:
     async def proof(self, token: str, **changed: Any) -> Authenticate:
         nonce = secrets.token_hex(16)
         proof = client_proof(token, (await self.greeting())["nonce"], nonce)
-        fields = {"id": "auth", "protocol": PROTOCOL_VERSION, "client_nonce": nonce, "proof": proof}
+        fields: dict[str, Any] = {"id": "auth", "protocol": PROTOCOL_VERSION, "client_nonce": nonce, "proof": proof}
         return Authenticate(**(fields | changed))
 
 

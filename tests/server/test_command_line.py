@@ -1,4 +1,4 @@
-"""`npu-memory` as its users type it: with and without a server, with good files and bad ones, interrupted and begun again."""
+"""`npu-memory` as its users type it: with and without a server, with good files and bad, interrupted, begun again."""
 
 from collections.abc import Callable
 import json
@@ -17,7 +17,7 @@ from tests.server.conftest import HOUSEHOLD
 from tests.server.process import LONGEST_SECONDS, ServerProcess, command_line, environment, run_command
 
 StartServer = Callable[..., ServerProcess]
-COMMANDS = ["serve", "remember", "recall", "forget", "list", "import", "export", "check", "models"]
+COMMANDS = ["serve", "remember", "recall", "forget", "list", "import", "export", "evaluate", "check", "models"]
 
 
 Run = Callable[..., subprocess.CompletedProcess[str]]
@@ -35,8 +35,8 @@ def run(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> 
         capsys.readouterr()
         try:
             code = main(words)
-        except SystemExit as exit:
-            code = exit.code if isinstance(exit.code, int) else 1
+        except SystemExit as ended:
+            code = ended.code if isinstance(ended.code, int) else 1
         said = capsys.readouterr()
         return subprocess.CompletedProcess(words, code, said.out, said.err)
 
@@ -80,7 +80,8 @@ def test_what_was_imported_is_what_was_in_the_file(household_directory: Path, ru
     found = {memory["id"]: memory for memory in listed(run, household_directory)}
     assert set(found) == set(expected)
     for memory_id, memory in found.items():
-        assert without_nothing(memory) == {"source": "import", **without_nothing(expected[memory_id])}
+        given = {"source": "import", **without_nothing(expected[memory_id])}
+        assert {name: memory[name] for name in given} == given
 
 
 def test_faulty_lines_are_named_by_their_number_and_the_others_are_stored(tmp_path: Path, run: Run) -> None:
@@ -258,7 +259,7 @@ def test_a_batch_of_questions_gets_a_line_each(household_directory: Path, tmp_pa
         assert {"id", "memories", "context", "timings", "backend"} <= set(answer)
         assert answer["backend"] == "cpu"
         assert len(answer["memories"]) == 3
-        assert len(answer["context"].splitlines()) == 3
+        assert answer["context"].startswith("- (")
         assert set(answer["timings"]) <= set(Timings.__dataclass_fields__)
         assert answer["timings"]["total"] > 0
         for memory in answer["memories"]:
@@ -320,7 +321,7 @@ def test_a_person_sees_lines_and_a_program_json(tmp_path: Path, run: Run) -> Non
     assert run("recall", "key", "--min-relevance", "1", data=data).stdout == "Nothing was found.\n"
     corrected = run("remember", "Joost has the key.", "--id", "key-2", "--corrects", "key-1", data=data)
     assert corrected.stdout == "stored [key-2]\n"
-    assert [memory["id"] for memory in listed(run, data, "--current")][0] == "key-2"
+    assert next(memory["id"] for memory in listed(run, data, "--current")) == "key-2"
     until = run("list", data=data).stdout.splitlines()[2]
     assert " (until 20" in until
     checked = run("check", data=data)
@@ -399,15 +400,15 @@ def test_after_a_power_cut_the_address_of_the_server_misleads_nobody(
     assert run("remember", "Said without a server.", data=data).returncode == 0
 
 
-@pytest.mark.parametrize("address", ["", "no JSON", "[]", '{"host": "127.0.0.1"}'])
 def test_a_folder_in_use_by_somebody_who_does_not_listen_is_a_sentence(
-    tmp_path: Path, start_server: StartServer, address: str, run: Run
+    tmp_path: Path, start_server: StartServer, run: Run
 ) -> None:
     data = tmp_path / "data"
     start_server(data)
-    (data / "server.json").write_text(address)
-    refused = run("list", data=data)
-    assert (refused.returncode, "in use by another process" in refused.stderr) == (1, True)
+    for address in ("", "no JSON", "[]", '{"host": "127.0.0.1"}'):
+        (data / "server.json").write_text(address)
+        refused = run("list", data=data)
+        assert (refused.returncode, "in use by another process" in refused.stderr) == (1, True)
 
 
 def test_a_data_directory_that_is_none_is_a_sentence(tmp_path: Path, run: Run) -> None:

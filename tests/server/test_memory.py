@@ -13,12 +13,12 @@ from typing import Any
 from hypothesis import HealthCheck, given, settings, strategies as st
 import pytest
 
+from npu_memory_server.context.lines import context_line
 from npu_memory_server.embedding.base import Embedding
 from npu_memory_server.embedding.embedder import OnnxEmbedder
 from npu_memory_server.errors import ConflictError, InvalidRequestError, NotFoundError
 from npu_memory_server.memory import Memory, RecallDefaults
 from npu_memory_server.records import indexed_text, record_from_request
-from npu_memory_server.retrieval.context import context_line
 from npu_memory_server.wire import (
     HOUSEHOLD,
     Context,
@@ -91,8 +91,9 @@ async def test_a_second_question_sees_what_was_said_after_the_first(memory: Memo
 
 async def test_time_speaker_and_everything_else_come_back_as_they_were_given(memory: Memory) -> None:
     given_fields = {
-        "id": "note-1", "text": "Finn is allergic to hazelnuts.", "kind": "fact", "speaker": "Nora", "scope": "area:kitchen",
-        "session": "s-1", "area": "kitchen", "source": "test", "language": "en", "tags": ["health", "Finn"],
+        "id": "note-1", "text": "Finn is allergic to hazelnuts.", "kind": "fact", "speaker": "Nora",
+        "scope": "area:kitchen", "session": "s-1", "area": "kitchen", "source": "test", "language": "en",
+        "tags": ["health", "Finn"],
         "created_at": "2026-03-03T18:30:00.250000+01:00", "expires_at": "2099-01-01T00:00:00+01:00",
     }  # fmt: skip
     request = from_data(RememberRequest, {**given_fields, "id": "", "memory_id": given_fields["id"]})
@@ -132,7 +133,11 @@ def test_no_text_breaks_out_of_its_line_of_the_context(text: str) -> None:
 
 
 async def test_an_id_or_other_metadata_has_no_part_in_the_vector(memory: Memory, embedder: OnnxEmbedder) -> None:
-    fields = {"text": "Finn swims on Thursdays.", "speaker": "Nora", "created_at": "2026-03-03T18:30:00+01:00"}
+    fields: dict[str, Any] = {
+        "text": "Finn swims on Thursdays.",
+        "speaker": "Nora",
+        "created_at": "2026-03-03T18:30:00+01:00",
+    }
     plain = await say(memory, **fields)
     labelled = await say(
         memory, **fields, memory_id="ec86b4e4f7", session="0.93", area="attic", source="stt", tags=("None", "True")
@@ -196,11 +201,13 @@ async def test_recent_is_the_newest_whatever_is_asked(
 ) -> None:
     counting = CountingEmbedder(embedder)
     memory = await open_memory(tmp_path, counting)
+    told = {1: "The tulips are out.", 2: "Finn lost a tooth.", 3: "Joost has new hens.", 4: "Maya broke a string."}
     for day in (3, 1, 4, 2):
-        await say(memory, f"Number {day}.", created_at=f"2026-03-0{day}T10:00:00Z")
+        await say(memory, told[day], created_at=f"2026-03-0{day}T10:00:00Z")
     await memory.embedded()
     before = counting.calls
-    assert await texts(memory, "number 1", strategy=Strategy.RECENT, top_k=3) == ["Number 4.", "Number 3.", "Number 2."]
+    found = await texts(memory, "tulips", strategy=Strategy.RECENT, top_k=3)
+    assert found == [told[day] for day in (4, 3, 2)]
     assert counting.calls == before
 
 
@@ -235,11 +242,11 @@ async def test_an_empty_memory_answers_with_nothing(memory: Memory) -> None:
 
 
 async def test_more_memories_may_be_asked_for_than_there_are(memory: Memory) -> None:
-    for number in range(3):
-        await say(memory, f"The number of the week is {number}.")
+    for text in ("The cat sleeps all week.", "This week the tulips are out.", "Joost sold hens last week."):
+        await say(memory, text)
     await memory.embedded()
     for strategy in Strategy:
-        assert len(await texts(memory, "number of the week", strategy=strategy, top_k=50)) == 3
+        assert len(await texts(memory, "a cat, tulips, hens: the week", strategy=strategy, top_k=50)) == 3
 
 
 @pytest.mark.parametrize(
@@ -270,6 +277,24 @@ async def test_a_question_without_a_word_in_it_is_answered_all_the_same(memory: 
         for strategy in Strategy:
             answer = await memory.recall(RecallRequest(text=question, strategy=strategy, budget_ms=CALM_MS))
             assert answer.id == ""
+
+
+async def test_questions_may_be_asked_while_others_are_speaking_and_forgetting(memory: Memory) -> None:
+    async def speak_and_forget(number: int) -> None:
+        stored = await say(memory, f"Number {number} is the key.")
+        if number % 3 == 0:
+            await memory.forget(ForgetRequest(memory_ids=(stored,)))
+
+    async def wonder(strategy: Strategy) -> None:
+        for _ in range(10):
+            answer = await ask(memory, "which number is the key", strategy=strategy)
+            assert len(answer.memories) == len({found.id for found in answer.memories})
+
+    await asyncio.gather(*map(speak_and_forget, range(90)), *map(wonder, Strategy))
+    await memory.embedded()
+    assert len(await texts(memory, "which number is the key", top_k=50)) == 50
+    assert len(await everything(memory)) == 60
+    assert await memory.faults() == []
 
 
 # The same thing twice
@@ -401,10 +426,10 @@ async def test_forgotten_is_gone_from_every_way_of_finding(memory: Memory) -> No
 
 
 async def test_all_are_forgotten_or_none(memory: Memory) -> None:
-    one = await say(memory, "The pin of the safe is 4711.")
+    one = await say(memory, "The ladder is in the attic.")
     with pytest.raises(NotFoundError, match="Nothing was forgotten: 2 of the given ids"):
         await memory.forget(ForgetRequest(memory_ids=(one, "nobody", "no-one")))
-    assert await texts(memory, "pin") == ["The pin of the safe is 4711."]
+    assert await texts(memory, "ladder") == ["The ladder is in the attic."]
     assert (await memory.forget(ForgetRequest(memory_ids=(one, one)))).memory_ids == (one,)
     with pytest.raises(NotFoundError):
         await memory.forget(ForgetRequest(memory_ids=(one,)))
@@ -459,7 +484,7 @@ async def test_nobody_sees_a_memory_of_a_scope_that_was_not_asked_for(
     for strategy in Strategy:
         answer = await ask(household, question, scopes=scopes, strategy=strategy, top_k=50)
         assert {found.scope for found in answer.memories} <= set(scopes)
-        assert len(answer.context.splitlines()) == len(answer.memories)
+        assert len(answer.context.splitlines()) <= len(answer.memories)
     if scopes:
         scope_of = {found.id: found.scope for found in await everything(household, limit=200)}
         assert {scope_of[found.id] for found in await everything(household, limit=200, scopes=scopes)} <= set(scopes)
@@ -480,8 +505,7 @@ async def test_what_has_expired_is_not_found_any_more(tmp_path: Path, open_memor
     await say(memory, "The parcel number was 99.", expires_at="2020-01-01T00:00:00Z")
     await say(memory, "The parcel box is green.")
     assert sorted(await texts(memory, "parcel")) == ["The parcel box is green.", "The parcel comes at noon."]
-    while datetime.now(UTC) <= soon:
-        await asyncio.sleep(0.1)
+    await asyncio.sleep((soon - datetime.now(UTC)).total_seconds() + 0.05)
     for strategy in Strategy:
         assert await texts(memory, "parcel", strategy=strategy) == ["The parcel box is green."]
     await memory.close()
@@ -576,8 +600,8 @@ async def test_a_cursor_that_is_none_is_refused(memory: Memory, cursor: str) -> 
 class NanEmbedder(CountingEmbedder):
     """A fault: what a driver may hand back when a run failed."""
 
-    def embed(self, text: str) -> Embedding:
-        embedding = super().embed(text)
+    def embed(self, text: str, prefix: str = "") -> Embedding:
+        embedding = super().embed(text, prefix)
         return replace(embedding, vector=embedding.vector * float("nan")) if "gone bad" in text else embedding
 
 
@@ -597,7 +621,9 @@ async def test_a_vector_that_is_no_number_does_not_hide_the_other_memories(
 # All of it together
 
 
-@given(steps=st.lists(st.tuples(st.sampled_from(["add", "correct", "forget", "reopen"]), st.integers(0, 50)), max_size=12))
+@given(
+    steps=st.lists(st.tuples(st.sampled_from(["add", "correct", "forget", "reopen"]), st.integers(0, 50)), max_size=12)
+)
 @settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 async def test_whatever_is_said_corrected_and_forgotten_the_indexes_agree_with_the_database(
     tmp_path_factory: pytest.TempPathFactory, embedder: OnnxEmbedder, steps: Sequence[tuple[str, int]]

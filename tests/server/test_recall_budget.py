@@ -1,4 +1,4 @@
-"""A voice waits for the answer: whatever the embedder does, the recall keeps to its budget and answers from the words."""
+"""A voice waits for the answer: whatever the embedder does, a recall keeps to its budget and answers from words."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
@@ -27,8 +27,10 @@ async def remember(memory: Memory, *texts: str) -> list[str]:
     return [(await memory.remember(RememberRequest(text=text))).memory_id for text in texts]
 
 
-async def recall(memory: Memory, text: str = QUESTION, budget_ms: float = CALM_MS, **fields: Strategy) -> Context:
-    return await memory.recall(RecallRequest(text=text, budget_ms=budget_ms, **fields))
+async def recall(
+    memory: Memory, text: str = QUESTION, budget_ms: float = CALM_MS, strategy: Strategy | None = None
+) -> Context:
+    return await memory.recall(RecallRequest(text=text, budget_ms=budget_ms, strategy=strategy))
 
 
 @pytest.fixture
@@ -201,8 +203,7 @@ async def test_closing_does_not_wait_for_an_embedder_that_hangs(
     faulty = HangingEmbedder(embedder, lambda _: True)
     memory = await Memory.open(tmp_path, faulty)
     stored = await remember(memory, KEY)
-    while not faulty.hanging.is_set():
-        await asyncio.sleep(0.01)
+    await asyncio.to_thread(faulty.hanging.wait, 30)
     await asyncio.wait_for(memory.close(), 30)
     faulty.released.set()
     again = await Memory.open(tmp_path, embedder)

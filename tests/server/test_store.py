@@ -19,6 +19,7 @@ import pytest
 from npu_memory_server.embedding.embedder import OnnxEmbedder
 from npu_memory_server.errors import ConflictError, StorageError
 from npu_memory_server.memory import Memory
+from npu_memory_server.store import memories
 from npu_memory_server.store.database import FILE_NAME, open_database
 from npu_memory_server.store.group_commit import GroupCommit
 from npu_memory_server.store.migrations import MIGRATIONS
@@ -98,7 +99,7 @@ class Writes:
 
 @pytest.fixture
 def writes(tmp_path: Path) -> Any:
-    connection = sqlite3.connect(tmp_path / "written", isolation_level=None, check_same_thread=False)
+    connection = sqlite3.connect(tmp_path / "written", timeout=0.2, isolation_level=None, check_same_thread=False)
     connection.execute("CREATE TABLE written (number INTEGER UNIQUE)")
     statements: list[str] = []
     connection.set_trace_callback(statements.append)
@@ -225,6 +226,29 @@ async def test_on_a_full_disk_nothing_is_half_stored_and_afterwards_all_is_well_
     again.close()
 
 
+async def test_a_database_that_cannot_be_read_for_a_moment_does_not_end_the_embedding(
+    tmp_path: Path, embedder: OnnxEmbedder, open_memory: OpenMemory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    memory = await open_memory(tmp_path)
+    real = memories.by_slot
+
+    def fail(*_: object) -> None:
+        raise sqlite3.OperationalError("disk I/O error")
+
+    monkeypatch.setattr(memories, "by_slot", fail)
+    await memory.remember(RememberRequest(text="The key is under the flowerpot."))
+    await asyncio.wait_for(memory.embedded(), 30)
+    monkeypatch.setattr(memories, "by_slot", real)
+    await memory.remember(RememberRequest(text="The boiler hums at night."))
+    await asyncio.wait_for(memory.embedded(), 30)
+    assert await texts(memory, "heating noise", strategy=Strategy.VECTOR) == ["The boiler hums at night."]
+    assert len(await texts(memory, "key boiler", strategy=Strategy.LEXICAL)) == 2
+    await memory.close()
+    again = await open_memory(tmp_path)
+    await again.embedded()
+    assert (await texts(again, "where is the key", strategy=Strategy.VECTOR))[0] == "The key is under the flowerpot."
+
+
 # The file is damaged
 
 
@@ -282,6 +306,8 @@ async def test_a_damaged_database_is_refused_and_left_as_it_is(
     with pytest.raises(StorageError, match=r"The database .*memories\.sqlite3") as refused:
         await Memory.open(household_directory, embedder)
     assert str(refused.value).endswith(".")
+    assert "\udcff" not in str(refused.value)
+    assert "nonsense" not in str(refused.value)
     assert bytes_of(household_directory)[FILE_NAME] == before[FILE_NAME]
 
 

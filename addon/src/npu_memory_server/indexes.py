@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Set as AbstractSet
+from collections.abc import Callable, Sequence, Set as AbstractSet
 from dataclasses import dataclass, replace
 import sqlite3
 import threading
@@ -13,9 +13,9 @@ from .loading import Loaded, faults, indexed
 from .lookup import Answer, Lookup
 from .records import indexed_text
 from .retrieval.fusion import Scores
-from .retrieval.retriever import Question, Vector
+from .retrieval.retriever import Question, Retriever, Vector
 from .store.database import storage_errors
-from .store.memories import Addition, Removal
+from .store.memories import Addition, Removal, StoredRecord
 
 Result = TypeVar("Result")
 
@@ -34,12 +34,12 @@ class Words:
 class Indexes:
     """Whatever thread comes: a lock is held for as long as one search or one change takes."""
 
-    def __init__(self, loaded: Loaded) -> None:
+    def __init__(self, loaded: Loaded, count_tokens: Callable[[str], int]) -> None:
         """Take over what was loaded, except for the connection that writes."""
         self._reader = loaded.reader
         self._retriever = loaded.retriever
         self._embedder_number = loaded.embedder_number
-        self._lookup = Lookup(loaded.reader, loaded.retriever)
+        self._lookup = Lookup(loaded.reader, loaded.retriever, count_tokens)
         self._lock = threading.Lock()
 
     @property
@@ -83,6 +83,18 @@ class Indexes:
             for old in removal.relinked:
                 self._retriever.set_current(old.slot, current=old.record.valid_to is None)
             self._lookup.discard(changed.slot for changed in (*removal.removed, *removal.relinked))
+
+    def relink(self, changed: Sequence[StoredRecord]) -> None:
+        """Take in that memories were closed by a correction, or hold again."""
+        with self._lock:
+            for old in changed:
+                self._retriever.set_current(old.slot, current=old.record.valid_to is None)
+            self._lookup.discard(old.slot for old in changed)
+
+    def search(self, work: Callable[[Retriever], Result]) -> Result:
+        """Return what `work` finds in the indexes."""
+        with self._lock:
+            return work(self._retriever)
 
     def put_vector(self, slot: int, vector: Vector) -> None:
         """Give a memory its vector, float32 [d], L2-normalized; one that is gone meanwhile is left alone."""

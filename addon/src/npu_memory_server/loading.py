@@ -5,10 +5,13 @@ from __future__ import annotations
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 import sqlite3
 
+from .context.examining import examined
 from .embedding.base import Embedder
+from .embedding.projection import REDUCED
 from .records import indexed_text, milliseconds
 from .retrieval.retriever import Indexed, Retriever
 from .store import memories, vectors
@@ -34,16 +37,20 @@ def load(path: Path, embedder: Embedder) -> Loaded:
             connection.execute("BEGIN IMMEDIATE")
             expired = memories.purge_expired(connection, datetime.now(UTC))
             number = vectors.embedder_number(connection, embedder.fingerprint)
+            for one in list(memories.unexamined(connection)):
+                before = memories.said_before(connection, one.record, one.slot)
+                memories.put_findings(connection, one.slot, examined(one.record, before))
             connection.execute("COMMIT")
             if expired:
                 truncate_log(connection)
-            retriever = Retriever(embedder.dimensions)
+            reader = open_reader(path)
+            retriever = Retriever(embedder.dimensions, partial(vectors.tokens, reader, reduced=REDUCED))
             for stored in memories.every(connection):
                 retriever.add(indexed(stored))
             for slot, vector in vectors.every(connection, number, embedder.dimensions):
                 retriever.put_vector(slot, vector)
-        return Loaded(connection, open_reader(path), retriever, number)
-    except ValueError as error:
+        return Loaded(connection, reader, retriever, number)
+    except (ValueError, OverflowError) as error:
         connection.close()
         raise damaged(path, "a memory in it cannot be read") from error
     except BaseException:
@@ -60,6 +67,8 @@ def indexed(stored: StoredRecord) -> Indexed:
         said=record.text,
         language=record.language,
         scope=record.scope,
+        speaker=record.speaker,
+        session=record.session,
         created_ms=milliseconds(record.created_at),
         expires_ms=milliseconds(record.expires_at) if record.expires_at else None,
         current=record.valid_to is None,

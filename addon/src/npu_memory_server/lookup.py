@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Sequence, Set as AbstractSet
 from dataclasses import dataclass, replace
+from functools import partial
 import sqlite3
 from time import perf_counter
 
-from .records import Record, item_from_record, milliseconds
-from .retrieval.context import context_line
+from .context.packing import pack
+from .context.secrets import secrets_of
+from .context.shown import Count, Shown, show
+from .records import milliseconds
 from .retrieval.retriever import Question, Retriever
 from .store import memories
-from .wire import MemoryItem, parse_moment
+from .wire import LeftOut, MemoryItem
 
 MAX_KEPT = 4096
 """About 10 MB of spoken memories: in a household it is the same few hundred that are found again and again."""
@@ -19,50 +22,48 @@ MAX_KEPT = 4096
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """Memories with their relevance, best first; the context made of them; and the ms of each stage."""
+    """Memories with their relevance, best first; the context made of them, and what it lacks; the ms of each stage."""
 
     memories: tuple[MemoryItem, ...] = ()
     context: str = ""
+    left_out: tuple[LeftOut, ...] = ()
     vector_ms: float = 0.0
     fusion_ms: float = 0.0
+    rerank_ms: float = 0.0
     context_ms: float = 0.0
-
-
-@dataclass(frozen=True, slots=True)
-class _Shown:
-    """A memory ready to be shown: as it travels, and as a line of the context."""
-
-    item: MemoryItem
-    line: str
 
 
 class Lookup:
     """Answers questions from the indexes and the database. Not thread-safe: one thread uses it."""
 
-    def __init__(self, reader: sqlite3.Connection, retriever: Retriever) -> None:
-        """Begin with nothing kept."""
+    def __init__(self, reader: sqlite3.Connection, retriever: Retriever, count_tokens: Count) -> None:
+        """Begin with nothing kept; `count_tokens` is the embedder's."""
         self._reader = reader
         self._retriever = retriever
-        self._kept: dict[int, _Shown] = {}
+        self._count_tokens = count_tokens
+        self._kept: dict[int, Shown] = {}
 
     def answer(self, question: Question) -> Answer:
         """Return what answers a question, at most `top_k` memories. Raises `sqlite3.Error`."""
         found = self._retriever.find(question)
         began = perf_counter()
         shown = self._get(found.slots)
-        ranked: dict[str, tuple[_Shown, float]] = {}
+        ranked: dict[str, tuple[Shown, float]] = {}
         for slot, score in zip(found.slots, found.scores, strict=True):
             if slot in shown:
                 # The memory that holds now comes before the one that it has corrected, found by the question or not.
-                for newer in reversed(self._corrections(shown[slot].item, question)):
+                for newer in reversed(self._corrections(shown[slot], question)):
                     ranked.setdefault(newer.item.id, (newer, score))
                 ranked.setdefault(shown[slot].item.id, (shown[slot], score))
-        best = list(ranked.values())[: question.top_k]
+        best = self._as_allowed(list(ranked.values())[: question.top_k], question)
+        packed = pack(best, question.max_tokens, self._count_tokens, partial(self._around, question, best))
         return Answer(
             tuple(replace(one.item, score=round(score, 4)) for one, score in best),
-            "\n".join(one.line for one, _ in best),
+            packed.context,
+            packed.left_out,
             found.vector_ms,
             found.fusion_ms,
+            found.rerank_ms,
             (perf_counter() - began) * 1000,
         )
 
@@ -71,35 +72,61 @@ class Lookup:
         for slot in slots:
             self._kept.pop(slot, None)
 
-    def _get(self, slots: Sequence[int]) -> dict[int, _Shown]:
+    def _get(self, slots: Sequence[int]) -> dict[int, Shown]:
         missing = [slot for slot in slots if slot not in self._kept]
         if missing:
             if len(self._kept) + len(missing) > MAX_KEPT:
                 self._kept.clear()
             records = memories.by_slot(self._reader, missing)
-            self._kept.update((slot, _shown(record)) for slot, record in records.items())
+            self._kept.update((slot, show(slot, record, self._count_tokens)) for slot, record in records.items())
         return {slot: self._kept[slot] for slot in slots if slot in self._kept}
 
-    def _corrections(self, item: MemoryItem, question: Question) -> list[_Shown]:
-        """Return the visible memories that have replaced `item` one after the other, oldest first."""
-        chain: list[_Shown] = []
-        seen = {item.id}
-        next_id = item.superseded_by
+    def _corrections(self, corrected: Shown, question: Question) -> list[Shown]:
+        """Return the visible memories that have replaced one, one after the other, oldest first."""
+        chain: list[Shown] = []
+        seen = {corrected.record.id}
+        next_id = corrected.record.superseded_by
         while next_id is not None and next_id not in seen:
             seen.add(next_id)
             stored = memories.find(self._reader, next_id)
             if stored is None:
                 break
-            newer = _shown(stored.record)
-            if newer.item.scope in question.scopes and not _is_expired(newer.item, question.now_ms):
+            newer = self._get([stored.slot])[stored.slot]
+            if _is_visible(newer, question):
                 chain.append(newer)
-            next_id = newer.item.superseded_by
+            next_id = newer.record.superseded_by
         return chain
 
+    def _as_allowed(self, found: list[tuple[Shown, float]], question: Question) -> list[tuple[Shown, float]]:
+        """Return the memories without their secrets, also where others repeat them, unless they are allowed."""
+        secrets = {secret for one, _ in found for secret in secrets_of(one.record.text, one.record.secrets)}
+        if not secrets:
+            return found
+        return [(self._allowed(one, secrets, question), score) for one, score in found]
 
-def _shown(record: Record) -> _Shown:
-    return _Shown(item_from_record(record), context_line(record))
+    def _allowed(self, one: Shown, secrets: AbstractSet[str], question: Question) -> Shown:
+        if question.allow_secrets:
+            return show(one.slot, one.record, self._count_tokens, allow_secrets=True) if one.record.secrets else one
+        return show(one.slot, one.record, self._count_tokens, hide=secrets)
+
+    def _around(
+        self, question: Question, found: Sequence[tuple[Shown, float]], one: Shown
+    ) -> tuple[Shown | None, Shown | None]:
+        """Return the turns before and after one in its session, as far as the asker may see them."""
+        before, after = self._retriever.neighbors(one.slot)
+        shown = self._get([slot for slot in (before, after) if slot is not None])
+        secrets = {secret for other, _ in found for secret in secrets_of(other.record.text, other.record.secrets)}
+
+        def visible(slot: int | None) -> Shown | None:
+            neighbor = None if slot is None else shown.get(slot)
+            if neighbor is None or not _is_visible(neighbor, question) or neighbor.record.valid_to is not None:
+                return None
+            return self._allowed(neighbor, secrets, question) if secrets or neighbor.record.secrets else neighbor
+
+        return visible(before), visible(after)
 
 
-def _is_expired(item: MemoryItem, now_ms: int) -> bool:
-    return item.expires_at is not None and milliseconds(parse_moment(item.expires_at)) <= now_ms
+def _is_visible(one: Shown, question: Question) -> bool:
+    expires_at = one.record.expires_at
+    is_expired = expires_at is not None and milliseconds(expires_at) <= question.now_ms
+    return one.record.scope in question.scopes and not is_expired

@@ -19,18 +19,22 @@ from ulid import ULID
 
 from . import __version__
 from .backlog import EmbeddingBacklog
+from .context.examining import examined
+from .correcting import Corrector
+from .correction import Correction, State
 from .embedding.base import Embedder
 from .errors import NpuMemoryError
 from .indexes import Indexes
 from .inference import InferenceThread, Priority
 from .loading import Loaded, load
 from .recalling import MEANING, Recaller
-from .records import indexed_text, item_from_record, milliseconds, record_from_request
+from .records import index_prefix, item_from_record, milliseconds, record_from_request
 from .retrieval.retriever import Question
-from .store import memories, vectors
+from .store import corrections, memories, vectors
 from .store.database import FILE_NAME, truncate_log
 from .store.group_commit import GroupCommit
 from .store.memories import Addition, Filter
+from .store.vectors import StoredVector
 from .wire import (
     PROTOCOL_VERSION,
     Context,
@@ -40,6 +44,7 @@ from .wire import (
     Page,
     RecallRequest,
     RememberRequest,
+    Reranker,
     Status,
     Stored,
     Strategy,
@@ -59,6 +64,8 @@ class RecallDefaults:
 
     top_k: int = 5
     strategy: Strategy = Strategy.HYBRID
+    reranker: Reranker = Reranker.MAXSIM
+    max_tokens: int = 1000
 
 
 class Memory:
@@ -76,11 +83,12 @@ class Memory:
         self._defaults = defaults
         self.instance = memories.instance_id(loaded.reader)
         self._loop = asyncio.get_running_loop()
-        self._indexes = Indexes(loaded)
+        self._indexes = Indexes(loaded, embedder.count_tokens)
         self._writer = GroupCommit(loaded.connection)
         self._inference = InferenceThread()
         self._searching = ThreadPoolExecutor(1, "npu-memory-search")
         self._recaller = Recaller(self._indexes, embedder, self._inference, self._searching)
+        self._corrector = Corrector(self._indexes, self._writer, self._searching, loaded.embedder_number)
         self._backlog = EmbeddingBacklog(loaded.retriever.slots_without_vector(), self._embed)
         self._started = monotonic()
         self._recalls = 0
@@ -113,13 +121,28 @@ class Memory:
         now = datetime.now(UTC).astimezone()
         record = record_from_request(request, str(ULID()), now)
         addition = await self._write(
-            lambda connection: memories.add(connection, record, now, request.corrects), self._take_in
+            lambda connection: memories.add(
+                connection, examined(record, memories.said_before(connection, record)), now, request.corrects
+            ),
+            self._take_in,
         )
         return Stored(id=request.id, memory_id=addition.memory_id, outcome=addition.outcome)
 
     async def correct(self, memory_id: str, request: RememberRequest) -> Stored:
         """Keep `request` as what holds now instead of `memory_id`; both remain answerable. Raises as `remember`."""
         return await self.remember(replace(request, corrects=memory_id))
+
+    async def corrections(self, state: State | None = None) -> Sequence[Correction]:
+        """Return the corrections that were found without being asked for, those of the newest memories first."""
+        return await self._read(lambda reader: corrections.listed(reader, state))
+
+    async def accept_correction(self, old_id: str, new_id: str) -> None:
+        """Let a correction that was only proposed, or taken back, close the older memory. Raises `NotFoundError`."""
+        await self._write(lambda connection: corrections.accept(connection, old_id, new_id), self._indexes.relink)
+
+    async def revert_correction(self, old_id: str, new_id: str) -> None:
+        """Let a memory hold again that was taken for corrected; it stays so. Raises `NotFoundError`."""
+        await self._write(lambda connection: corrections.revert(connection, old_id, new_id), self._indexes.relink)
 
     async def forget(self, request: ForgetRequest) -> Forgotten:
         """Remove memories from the database, its log and every index; all of them, or none and `NotFoundError`."""
@@ -139,15 +162,20 @@ class Memory:
         started = perf_counter()
         deadline = started + request.budget_ms / 1000
         question = Question(
+            text=request.text,
+            language=request.language,
             strategy=request.strategy or self._defaults.strategy,
+            reranker=request.reranker or self._defaults.reranker,
             scopes=request.scopes,
             now_ms=milliseconds(datetime.now(UTC)),
             top_k=request.top_k or self._defaults.top_k,
             min_relevance=request.min_relevance,
+            max_tokens=request.max_tokens or self._defaults.max_tokens,
+            allow_secrets=request.allow_secrets,
         )
         if question.strategy in MEANING:
             await self._wait_for_the_turn_before(deadline)
-        recalled = await self._recaller.recall(request.text, request.language, question, deadline)
+        recalled = await self._recaller.recall(question, deadline)
         embedding = recalled.embedding
         answer = recalled.answer
         self._recalls += 1
@@ -159,6 +187,7 @@ class Memory:
             lexical=recalled.words_ms,
             vector=answer.vector_ms,
             fusion=answer.fusion_ms,
+            rerank=answer.rerank_ms,
             context=answer.context_ms,
             total=(perf_counter() - started) * 1000,
         )
@@ -169,6 +198,7 @@ class Memory:
             timings=self._last_recall,
             backend=self._embedder.backend if embedding else "none",
             degraded=recalled.degraded,
+            left_out=answer.left_out,
         )
 
     async def list(self, request: ListRequest) -> Page:
@@ -233,7 +263,7 @@ class Memory:
         records = await self._read(lambda reader: memories.by_slot(reader, slots))
         made = []
         for slot, record in sorted(records.items(), reverse=True):
-            embed = partial(self._embedder.embed, indexed_text(record))
+            embed = partial(self._embedder.embed, record.text, index_prefix(record))
             try:
                 embedding = await self._await(self._inference.submit(Priority.MEMORY, embed))
             except Exception as error:  # noqa: BLE001 - a driver's as well; the next text may do better
@@ -241,7 +271,7 @@ class Memory:
                     "Memory %s has no vector, its words alone are found: %s", record.id, type(error).__name__
                 )
                 continue
-            made.append((slot, embedding.vector))
+            made.append(StoredVector(slot, embedding.vector, embedding.token_vectors))
             await self._await(self._searching.submit(self._indexes.put_vector, slot, embedding.vector))
         try:
             await self._write(lambda connection: vectors.put(connection, self._embedder_number, made))
@@ -249,6 +279,9 @@ class Memory:
             LOGGER.warning(
                 "%s vectors could not be stored and will be made again at the next start: %s", len(made), error
             )
+        if len(self._backlog) == len(slots):
+            # Only once all that waits has its vector: what is decided must not depend on the order of embedding.
+            await self._corrector.examine()
 
     async def _write(
         self,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta, timezone
 
-from .wire import HOUSEHOLD, Kind, MemoryItem, RememberRequest, parse_moment
+from .wire import HOUSEHOLD, Flag, Kind, MemoryItem, RememberRequest, parse_moment
 
 MONTHS = (
     "January", "February", "March", "April", "May", "June",
@@ -17,7 +17,9 @@ MONTHS = (
 class Record:
     """A memory as it was said, with who, when and where; moments are aware datetimes.
 
-    `valid_to` is set, and `superseded_by` points to the newer memory, when it has been corrected.
+    `valid_to` is set, and `superseded_by` points to the newer memory, when it has been corrected. `secrets` are where
+    in the text its secrets stand (first character, the one behind the last), found when it was written;
+    `is_instruction` says that it reads as if it were meant to steer a language model.
     """
 
     id: str
@@ -35,6 +37,8 @@ class Record:
     valid_to: datetime | None = None
     superseded_by: str | None = None
     expires_at: datetime | None = None
+    secrets: tuple[tuple[int, int], ...] = ()
+    is_instruction: bool = False
 
 
 def spoken_date(moment: datetime) -> str:
@@ -47,8 +51,13 @@ def indexed_text(record: Record) -> str:
 
     Date and speaker before the text raised recall@5 of the vectors from 21 to 39 % on LoCoMo.
     """
+    return f"{index_prefix(record)}{record.text}"
+
+
+def index_prefix(record: Record) -> str:
+    """Return what stands before the text of a memory in its index."""
     who = f"{record.speaker}: " if record.speaker else ""
-    return f"({spoken_date(record.created_at)}) {who}{record.text}"
+    return f"({spoken_date(record.created_at)}) {who}"
 
 
 def record_from_request(request: RememberRequest, new_id: str, now: datetime) -> Record:
@@ -91,7 +100,14 @@ def item_from_record(record: Record) -> MemoryItem:
         valid_to=_iso(record.valid_to),
         superseded_by=record.superseded_by,
         expires_at=_iso(record.expires_at),
+        flags=flags(record),
     )
+
+
+def flags(record: Record) -> tuple[Flag, ...]:
+    """Return what was noticed about a memory when it was written."""
+    noticed = {Flag.SECRET: bool(record.secrets), Flag.INSTRUCTION: record.is_instruction}
+    return tuple(flag for flag, is_set in noticed.items() if is_set)
 
 
 def milliseconds(moment: datetime) -> int:

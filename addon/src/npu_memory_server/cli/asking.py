@@ -73,5 +73,5 @@ def answer_data(context: Context) -> dict[str, Any]:
 
 def stages(timings: Timings) -> str:
     """Return the ms of each stage in a line."""
-    names = ("wait", "tokenize", "inference", "pooling", "lexical", "vector", "fusion", "context")
+    names = ("wait", "tokenize", "inference", "pooling", "lexical", "vector", "fusion", "rerank", "context")
     return ", ".join(f"{name} {getattr(timings, name):.2f}" for name in names)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 import hashlib
 import json
 from pathlib import Path
@@ -11,12 +11,14 @@ import sys
 from typing import Any, BinaryIO, Generic, TypeVar
 
 from ..errors import InvalidRequestError
-from ..wire import RecallRequest, RememberRequest, WireError, from_data
+from ..wire import IDENTIFIER, RecallRequest, RememberRequest, WireError, characters, from_data
 
 Parsed = TypeVar("Parsed")
 
 MAX_LINE_BYTES = 1024 * 1024
 """A memory of 8 192 characters with all that belongs to it takes a tenth of this."""
+
+MAX_ANSWERS = 100
 
 IMPORTED_FIELDS = (
     "text", "speaker", "created_at", "session", "area", "kind", "scope", "language", "tags", "source", "expires_at",
@@ -40,6 +42,24 @@ class BatchQuestion:
 
     id: str
     request: RecallRequest
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Expected:
+    """What a question to evaluate with says of its answer; without `answers` nothing is to be found."""
+
+    type: str = field(default="question", metadata=characters(40, minimum=1))
+    answers: tuple[str, ...] = field(metadata={**IDENTIFIER, "items": MAX_ANSWERS})
+    outdated: tuple[str, ...] = field(default=(), metadata={**IDENTIFIER, "items": MAX_ANSWERS})
+
+
+@dataclass(frozen=True, slots=True)
+class JudgedQuestion:
+    """A line of `evaluate`: the question as in a batch, and the answer that it should get."""
+
+    id: str
+    request: RecallRequest
+    expected: Expected
 
 
 def read_lines(path: Path, parse: Callable[[Mapping[str, Any]], Parsed]) -> Iterator[Line[Parsed]]:
@@ -98,3 +118,9 @@ def question_to_ask(data: Mapping[str, Any], common: Mapping[str, Any]) -> Batch
     scopes = {} if scope is None else {"scopes": scope if isinstance(scope, list) else [scope]}
     fields = {name: data[name] for name in ("text", "asked_at", "speaker", "language") if data.get(name) is not None}
     return BatchQuestion(str(data.get("id", "")), from_data(RecallRequest, {**common, **fields, **scopes}))
+
+
+def question_to_evaluate(data: Mapping[str, Any], common: Mapping[str, Any]) -> JudgedQuestion:
+    """Return the question in a line of `evaluate`, with what it expects. Raises `WireError`."""
+    asked = question_to_ask(data, common)
+    return JudgedQuestion(asked.id, asked.request, from_data(Expected, data))

@@ -5,7 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Protocol
 
+import numpy as np
+import numpy.typing as npt
+
 from .pooling import Vector
+from .projection import TokenVectors
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,12 +27,16 @@ class Embedding:
 
     vector: float32 [dimensions], L2-normalized.
     tokens: how many tokens the text has; the model's own special tokens are not counted.
+    token_starts: int32 [n], where each token of the text (without its prefix) begins in it; up to 256 of them.
+    token_vectors: int8 [n, reduced], one for each of them; [0, 0] if the model has no projection.
     timings: ms by stage, summed over the windows of a long text.
     """
 
     vector: Vector
     tokens: int
     timings: EmbeddingTimings
+    token_starts: npt.NDArray[np.int32]
+    token_vectors: TokenVectors
 
 
 class Embedder(Protocol):
@@ -46,8 +54,8 @@ class Embedder(Protocol):
     def backend(self) -> str:
         """The hardware it runs on: `cpu` or `npu`."""
 
-    def embed(self, text: str) -> Embedding:
-        """Embed one text of any length.
+    def embed(self, text: str, prefix: str = "") -> Embedding:
+        """Embed one text of any length, read after `prefix`, which ends with a space and is no part of the tokens.
 
         Raises ValueError for a text without a single token or that is not valid Unicode, ModelError if the model's
         output is unusable.

@@ -43,11 +43,15 @@ class TextTokenizer:
 
         Raises ValueError if the text cannot be encoded, as with half of a surrogate pair.
         """
+        return self.encode_with_starts(text)[0]
+
+    def encode_with_starts(self, text: str) -> tuple[list[int], list[int]]:
+        """Return the token ids of a whole text and the character at which each begins. Raises ValueError as above."""
         try:
-            ids: list[int] = self._tokenizer.encode(text, add_special_tokens=False).ids
+            encoding = self._tokenizer.encode(text, add_special_tokens=False)
         except TypeError as error:
             raise ValueError("the text is not valid Unicode") from error
-        return ids
+        return encoding.ids, [start for start, _ in encoding.offsets]
 
     def windows(self, ids: list[int]) -> list[npt.NDArray[np.int64]]:
         """Cut token ids into what the model can read at once: int64 [n], n <= max_length, special tokens added."""

@@ -53,10 +53,21 @@ def terms(text: str, language: str | None = None) -> list[str]:
     return [stem(word) for word in words if word not in STOP_WORDS]
 
 
+def words(text: str, language: str | None = None) -> list[tuple[int, int, str | None]]:
+    """Return where each word of `text` begins and ends, and its search term; None for a stop word."""
+    stem = _stem(_base_language(language))
+    found = []
+    for match in WORD.finditer(text):
+        word = fold(match.group())
+        found.append((match.start(), match.end(), None if word in STOP_WORDS else stem(word)))
+    return found
+
+
 @lru_cache(maxsize=65536)
 def fold(word: str) -> str:
     """Return a word without case and diacritics, so that `Café` and `cafe` are the same."""
-    decomposed = unicodedata.normalize("NFKD", word.casefold())
+    # Again afterwards: what a compatibility character stands for may be in capitals, and folding may compose.
+    decomposed = unicodedata.normalize("NFKD", unicodedata.normalize("NFKD", word).casefold())
     return "".join(character for character in decomposed if not unicodedata.combining(character))
 
 

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 import numpy as np
 from numpy.typing import NDArray
 
+from .analysis import fold
 from .growing import GrowingArray
 
 NEVER = np.iinfo(np.int64).max
@@ -25,7 +26,9 @@ class Catalog:
         self._priors: GrowingArray[np.float32] = GrowingArray(np.float32)
         self._alive: GrowingArray[np.bool_] = GrowingArray(np.bool_)
         self._current: GrowingArray[np.bool_] = GrowingArray(np.bool_)
+        self._speakers: GrowingArray[np.int32] = GrowingArray(np.int32)
         self._scope_numbers: dict[str, int] = {}
+        self._speaker_numbers: dict[str, int] = {}
         self._changes = 0
         self._kept_weights: dict[tuple[str, ...], tuple[int, int, NDArray[np.float32]]] = {}
 
@@ -59,18 +62,33 @@ class Catalog:
         return self._alive.values
 
     def add(
-        self, slot: int, *, scope: str, created_ms: int, expires_ms: int | None, current: bool, prior: float
+        self,
+        slot: int,
+        *,
+        scope: str,
+        speaker: str | None,
+        created_ms: int,
+        expires_ms: int | None,
+        current: bool,
+        prior: float,
     ) -> int:
         """Add a memory and return its row. Slots must be added in ascending order."""
         self._changes += 1
         self._slots.append(slot)
         self._scopes.append(self._scope_numbers.setdefault(scope, len(self._scope_numbers)))
+        self._speakers.append(self._speaker_numbers.setdefault(fold(speaker or ""), len(self._speaker_numbers)))
         self._created_ms.append(created_ms)
         self._expires_ms.append(NEVER if expires_ms is None else expires_ms)
         self._priors.append(prior)
         self._alive.append(True)
         self._current.append(current)
         return len(self._slots) - 1
+
+    def said_by(self, names: Iterable[str], rows: NDArray[np.intp]) -> NDArray[np.bool_]:
+        """Return whether each of `rows` was said by one of the `names` (folded), bool [len(rows)]."""
+        numbers = [self._speaker_numbers[name] for name in names if name and name in self._speaker_numbers]
+        spoken = self._speakers.values[rows]
+        return np.isin(spoken, numbers) if numbers else np.zeros(len(rows), np.bool_)
 
     def row(self, slot: int) -> int | None:
         """Return the row of a slot, or None if it is not here or was removed."""
@@ -102,6 +120,11 @@ class Catalog:
             self._kept_weights.clear()
         self._kept_weights[scopes] = (self._changes, int(coming.min(initial=NEVER)), weights)
         return weights
+
+    def same_scope(self, row: int) -> NDArray[np.bool_]:
+        """Return whether each row has the scope of this one, bool [n]."""
+        same: NDArray[np.bool_] = self._scopes.values == self._scopes.values[row]
+        return same
 
     def visible(self, scopes: Iterable[str], now_ms: int) -> NDArray[np.bool_]:
         """Return whether an asker with these scopes may see each row now, bool [n]."""

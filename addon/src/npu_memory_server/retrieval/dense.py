@@ -42,6 +42,10 @@ class VectorIndex:
         """Return the rows that have no vector."""
         return np.flatnonzero(~self._present.values)
 
+    def of(self, row: int) -> NDArray[np.float32] | None:
+        """Return the vector of a row, float32 [d], or None if it has none."""
+        return self._vectors.values[row] if self._present.values[row] else None
+
     def scores(self, query: NDArray[np.float32]) -> NDArray[np.float32]:
         """Return the cosine of every row with `query` (float32 [d], L2-normalized), float32 [n]."""
         cosines: NDArray[np.float32] = self._vectors.values @ query

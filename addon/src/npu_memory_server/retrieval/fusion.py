@@ -5,22 +5,16 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-LEXICAL_WEIGHT = 1.0
-"""What a full lexical score counts against a cosine of 1. See docs/decisions for the measurement."""
-
-PAST_FACTOR = 0.9
-"""A corrected memory stays answerable ("what was it before") but ranks behind the current one of like relevance."""
-
 Scores = NDArray[np.float32]
 
 
-def fuse(lexical: Scores | None, cosine: Scores | None, priors: Scores) -> Scores:
-    """Return one relevance for every row out of normalized lexical scores, cosines and priors, each float32 [n].
+def fuse(lexical: Scores | None, cosine: Scores | None, priors: Scores, lexical_weight: float) -> Scores:
+    """Return one score for every row out of normalized lexical scores, cosines and priors, each float32 [n].
 
-    With one leg alone its own scores are the relevance, and the priors do not count.
+    With one leg alone its own scores are the score, and the priors do not count.
     """
     if cosine is not None and lexical is not None:
-        fused: Scores = (cosine + np.float32(LEXICAL_WEIGHT) * lexical + priors) * np.float32(1 / (1 + LEXICAL_WEIGHT))
+        fused: Scores = cosine + np.float32(lexical_weight) * lexical + priors
         return fused
     if cosine is not None:
         return cosine

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from array import array
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Sequence, Set as AbstractSet
 from dataclasses import dataclass, field
 import math
 
@@ -65,6 +65,27 @@ class LexicalIndex:
         self._alive -= 1
         self._total_length -= len(terms)
 
+    def beginning(self, prefixes: AbstractSet[str]) -> list[str]:
+        """Return the terms that begin with one of the prefixes, which are all of one length."""
+        length = len(next(iter(prefixes), ""))
+        return [term for term in self._postings if term[:length] in prefixes]
+
+    def holding(self, term: str, count: int) -> list[int]:
+        """Return the rows that hold a term, unless they are more than `count`."""
+        postings = self._postings.get(term)
+        return list(postings.rows) if postings and len(postings.rows) <= count else []
+
+    def frequency(self, term: str) -> int:
+        """Return how many rows hold a term."""
+        postings = self._postings.get(term)
+        return len(postings.rows) if postings else 0
+
+    def idf(self, term: str) -> float:
+        """Return how rare a term is; the rarest is one that nobody has said."""
+        postings = self._postings.get(term)
+        frequency = len(postings.rows) if postings else 0
+        return math.log1p((self._alive - frequency + 0.5) / (frequency + 0.5))
+
     def scores(self, terms: Sequence[str]) -> NDArray[np.float32]:
         """Return the BM25 score of every row, float32 [n], divided by the largest that this question could get.
 
@@ -78,11 +99,9 @@ class LexicalIndex:
         idfs: list[float] = []
         largest = 0.0
         for term in dict.fromkeys(terms):
-            postings = self._postings.get(term)
-            frequency = len(postings.rows) if postings else 0
-            idf = math.log1p((self._alive - frequency + 0.5) / (frequency + 0.5))
+            idf = self.idf(term)
             largest += idf * (K1 + 1)
-            if postings:
+            if postings := self._postings.get(term):
                 found.append(postings)
                 idfs.append(idf)
         if not found:

@@ -2,22 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Set as AbstractSet
 from dataclasses import dataclass
 from time import perf_counter
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ..wire import Strategy
-from .analysis import terms
+from ..wire import MAX_CONTEXT_TOKENS, Reranker, Strategy
+from .analysis import fold, terms, words
 from .catalog import Catalog
 from .dense import VectorIndex
-from .fusion import PAST_FACTOR, best, fuse
+from .fusion import Scores, best, fuse
 from .lexical import LexicalIndex
-from .signals import prior
+from .maxsim import RERANKED, Fetch, TokenVectorCache, TokenVectors, maxsim
+from .sessions import Sessions
+from .signals import is_question, prior
+from .weights import Weights
 
 Vector = NDArray[np.float32]
+
+CANDIDATES = 128
+"""Memories that the signals look at; the evidence is among the first 100 for 92 % of the questions of LoCoMo."""
+STOP_WORD_IMPORTANCE = 0.5
+"""Of a token that belongs to a stop word, where the rarest word of a thousand memories counts 7.6."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,42 +37,65 @@ class Indexed:
     said: str
     language: str | None
     scope: str
+    speaker: str | None
+    session: str | None
     created_ms: int
     expires_ms: int | None
     current: bool
 
 
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class QuestionVectors:
+    """The vector of a question, float32 [d]; and of its tokens where each begins, int32 [m], and int8 [m, reduced]."""
+
+    vector: Vector
+    token_starts: NDArray[np.int32]
+    tokens: TokenVectors
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Question:
-    """A question to the indexes; `lexical` are the scores that were looked up while the vector was made."""
+    """A question to the indexes; `lexical` are the scores that were looked up while the vectors were made.
 
+    `max_tokens` and `allow_secrets` are for the context that is made of what is found.
+    """
+
+    text: str
+    language: str | None
     strategy: Strategy
+    reranker: Reranker
     scopes: tuple[str, ...]
     now_ms: int
     top_k: int
     min_relevance: float
+    max_tokens: int = MAX_CONTEXT_TOKENS
+    allow_secrets: bool = False
     lexical: NDArray[np.float32] | None = None
-    vector: Vector | None = None
+    vectors: QuestionVectors | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """The slots that answer a question, best first, with their relevance from 0 to 1; and the ms that it took."""
+    """The slots that answer a question, best first, with their relevance from 0 to 1; and the ms of each stage."""
 
     slots: tuple[int, ...]
     scores: tuple[float, ...]
     vector_ms: float
     fusion_ms: float
+    rerank_ms: float
 
 
 class Retriever:
-    """Catalog, lexical index and vector index, row by row the same. Not thread-safe: one thread searches and writes."""
+    """Catalog, sessions, words and vectors, row by row the same. Not thread-safe: one thread searches and writes."""
 
-    def __init__(self, dimensions: int) -> None:
-        """Make empty indexes for vectors of this many dimensions."""
+    def __init__(self, dimensions: int, fetch_tokens: Fetch, weights: Weights | None = None) -> None:
+        """Make empty indexes for vectors of this many dimensions; `fetch_tokens` reads the vectors of tokens."""
+        self._weights = weights or Weights()
         self._catalog = Catalog()
+        self._sessions = Sessions()
         self._lexical = LexicalIndex()
         self._vectors = VectorIndex(dimensions)
+        self._tokens = TokenVectorCache(fetch_tokens)
 
     def __len__(self) -> int:
         """Return the number of rows, those that were removed included."""
@@ -75,11 +106,13 @@ class Retriever:
         self._catalog.add(
             memory.slot,
             scope=memory.scope,
+            speaker=memory.speaker,
             created_ms=memory.created_ms,
             expires_ms=memory.expires_ms,
             current=memory.current,
-            prior=prior(memory.said),
+            prior=prior(memory.said, self._weights),
         )
+        self._sessions.add(memory.session, asks=is_question(memory.said))
         self._lexical.add(terms(memory.text, memory.language))
         self._vectors.add()
 
@@ -87,6 +120,7 @@ class Retriever:
         """Give a memory its vector, float32 [d], L2-normalized; one that is gone meanwhile is left alone."""
         if (row := self._catalog.row(slot)) is not None:
             self._vectors.put(row, vector)
+            self._tokens.discard(slot)
 
     def set_current(self, slot: int, *, current: bool) -> None:
         """Note that a memory was corrected, or that it holds again."""
@@ -98,7 +132,16 @@ class Retriever:
         if (row := self._catalog.row(slot)) is not None:
             self._lexical.remove(row, terms(text, language))
             self._vectors.remove(row)
+            self._sessions.remove(row)
+            self._tokens.discard(slot)
             self._catalog.remove(row)
+
+    def neighbors(self, slot: int) -> tuple[int | None, int | None]:
+        """Return the slots of the turns before and after a memory in its session."""
+        row = self._catalog.row(slot)
+        around = (None, None) if row is None else self._sessions.around(row)
+        before, after = (None if other is None else int(self._catalog.slots[other]) for other in around)
+        return before, after
 
     def slots(self) -> set[int]:
         """Return the slots of all memories that are indexed."""
@@ -114,23 +157,120 @@ class Retriever:
         """Return the normalized lexical score of every row for a question, float32 [n]."""
         return self._lexical.scores(terms(text, language))
 
+    def alike(
+        self, slot: int, said: str, language: str | None, count: int, *, earlier: bool
+    ) -> list[tuple[int, float]]:
+        """Return the slots of the memories of its scope nearest to a memory in words and meaning, and the cosines.
+
+        Only those said earlier than it, or only those said later.
+        """
+        row = self._catalog.row(slot)
+        vector = self._vectors.of(row) if row is not None else None
+        if row is None or vector is None:
+            return []
+        cosine = self._vectors.scores(vector)
+        said_ms = self._catalog.created_ms[row]
+        other = self._catalog.created_ms <= said_ms if earlier else self._catalog.created_ms >= said_ms
+        other &= self._catalog.same_scope(row) & self._catalog.alive
+        other[row] = False
+        rows = best(np.where(other, cosine + self._lexical.scores(terms(said, language)), np.float32(0)), count)
+        return list(zip(self._catalog.slots[rows].tolist(), cosine[rows].tolist(), strict=True))
+
+    def cognates(
+        self, slot: int, some: AbstractSet[str], is_one: Callable[[str, str], bool], count: int
+    ) -> list[tuple[int, float]]:
+        """Return the slots, with their cosines, of earlier memories of its scope that hold a rare term like one of some.
+
+        This is for what was said in another language: its vector is far away, but names and many words are alike.
+        """
+        row = self._catalog.row(slot)
+        vector = self._vectors.of(row) if row is not None else None
+        if row is None or vector is None:
+            return []
+        rows = {
+            found
+            for term in self._lexical.beginning({one[:4] for one in some})
+            if any(is_one(term, one) for one in some)
+            for found in self._lexical.holding(term, count)
+        }
+        earlier = self._catalog.created_ms <= self._catalog.created_ms[row]
+        earlier &= self._catalog.same_scope(row) & self._catalog.alive
+        near = np.array([found for found in rows if found != row and earlier[found]], np.intp)[:count]
+        cosine = self._vectors.scores(vector)
+        return list(zip(self._catalog.slots[near].tolist(), cosine[near].tolist(), strict=True))
+
+    def frequencies(self, some: Iterable[str]) -> dict[str, int]:
+        """Return how many memories hold each term."""
+        return {term: self._lexical.frequency(term) for term in some}
+
     def find(self, question: Question) -> Found:
-        """Return the best memories that the asker may see. The strategy says which legs count."""
+        """Return the best memories that the asker may see. The strategy says which legs count.
+
+        The signals and the reranker belong to the hybrid strategy: with one leg alone that leg decides alone.
+        """
         started = perf_counter()
-        cosine = self._vectors.scores(question.vector) if question.vector is not None else None
-        vector_done = perf_counter()
+        vectors = question.vectors
+        cosine = self._vectors.scores(vectors.vector) if vectors is not None else None
+        searched = perf_counter()
+        rerank_ms = 0.0
         if question.strategy is Strategy.RECENT:
             rows = self._newest(self._catalog.visible(question.scopes, question.now_ms), question.top_k)
-            scores: Sequence[float] = [1.0] * len(rows)
+            relevance: Scores = np.ones(len(rows), np.float32)
         else:
-            weights = self._catalog.weights(question.scopes, question.now_ms, PAST_FACTOR)
-            relevance = fuse(self._padded(question.lexical), cosine, self._catalog.priors) * weights
-            rows = best(relevance, question.top_k)
-            rows = rows[relevance[rows] >= question.min_relevance]
-            scores = np.minimum(relevance[rows], 1).tolist()
-        slots = tuple(self._catalog.slots[rows].tolist())
+            lexical = self._padded(question.lexical)
+            scores = fuse(lexical, cosine, self._catalog.priors, self._weights.lexical)
+            allowed = self._catalog.weights(question.scopes, question.now_ms, self._weights.past)
+            if question.strategy is Strategy.HYBRID:
+                rows = best(scores * allowed, max(CANDIDATES, question.top_k))
+                scored = scores[rows] + self._signals(question, rows, scores)
+                largest = 1 + self._weights.lexical
+                if question.reranker is Reranker.MAXSIM and vectors is not None and len(vectors.tokens):
+                    reranking = perf_counter()
+                    rows, scored = self._rerank(question, vectors, rows, scored)
+                    largest += self._weights.maxsim
+                    rerank_ms = (perf_counter() - reranking) * 1000
+                relevance = scored * allowed[rows] / np.float32(largest)
+                order = np.lexsort((-rows, -relevance))[: question.top_k]
+                rows, relevance = rows[order], relevance[order]
+            else:
+                rows = best(scores * allowed, question.top_k)
+                relevance = scores[rows] * allowed[rows]
+        enough = relevance >= question.min_relevance
+        slots = tuple(self._catalog.slots[rows[enough]].tolist())
         done = perf_counter()
-        return Found(slots, tuple(scores), (vector_done - started) * 1000, (done - vector_done) * 1000)
+        return Found(
+            slots,
+            tuple(np.clip(relevance[enough], 0, 1).tolist()),
+            (searched - started) * 1000,
+            (done - searched) * 1000 - rerank_ms,
+            rerank_ms,
+        )
+
+    def _signals(self, question: Question, rows: NDArray[np.intp], scores: Scores) -> Scores:
+        """Return what speaks for `rows` besides words and meaning, float32 [len(rows)]; `scores` are those of all."""
+        names = [fold(word) for word in question.text.replace("'s", " ").split()]
+        named = self._catalog.said_by(names, rows) * np.float32(self._weights.speaker)
+        signals: Scores = named + self._sessions.gains(rows, scores, self._weights)
+        return signals
+
+    def _rerank(
+        self, question: Question, vectors: QuestionVectors, rows: NDArray[np.intp], scored: Scores
+    ) -> tuple[NDArray[np.intp], Scores]:
+        """Return the best of `rows` and their scores with MaxSim added."""
+        first = np.argsort(-scored, kind="stable")[:RERANKED]
+        rows, scored = rows[first], scored[first]
+        importance = self._importance(question, vectors.token_starts)
+        memories = self._tokens.get(self._catalog.slots[rows].tolist())
+        return rows, scored + np.float32(self._weights.maxsim) * maxsim(vectors.tokens, importance, memories)
+
+    def _importance(self, question: Question, token_starts: NDArray[np.int32]) -> NDArray[np.float32]:
+        """Return how much each token of a question counts, float32 [m] with sum 1: as rare as the word it is in."""
+        importance = np.full(len(token_starts), STOP_WORD_IMPORTANCE, np.float32)
+        for begin, end, term in words(question.text, question.language):
+            if term is not None:
+                importance[(token_starts >= begin) & (token_starts < end)] = self._lexical.idf(term)
+        weights: NDArray[np.float32] = importance / max(float(importance.sum()), 1e-9)
+        return weights
 
     def _padded(self, lexical: NDArray[np.float32] | None) -> NDArray[np.float32] | None:
         """Rows that were added since the lexical search have no score in it."""

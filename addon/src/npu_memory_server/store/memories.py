@@ -17,10 +17,12 @@ from ..wire import MAX_FRAME_BYTES, Kind, Outcome
 
 COLUMNS = (
     "slot, id, text, kind, speaker, scope, session, area, source, language, tags, created_ms, utc_offset_seconds, "
-    "valid_from_ms, valid_to_ms, superseded_by, expires_ms"
+    "valid_from_ms, valid_to_ms, superseded_by, expires_ms, secrets, is_instruction"
 )
 IDS_A_QUERY = 500
 MAX_INTEGER = 2**63 - 1
+TURNS_BEFORE = 6
+"""Turns of a session that a new one is understood by."""
 PAGE_OVERHEAD_BYTES = 1024
 """What a memory takes in a frame besides its texts: ids, moments, and the names of the fields."""
 
@@ -163,6 +165,25 @@ def every(connection: sqlite3.Connection) -> Iterator[StoredRecord]:
     return _records(connection, "ORDER BY slot", ())
 
 
+def unexamined(connection: sqlite3.Connection) -> Iterator[StoredRecord]:
+    """Yield the memories in whose texts nobody has looked for secrets and instructions, oldest slot first."""
+    return _records(connection, "WHERE secrets IS NULL ORDER BY slot", ())
+
+
+def put_findings(connection: sqlite3.Connection, slot: int, record: Record) -> None:
+    """Store what was found in the text of a memory."""
+    found = (json.dumps(record.secrets), record.is_instruction, slot)
+    connection.execute("UPDATE memory SET secrets = ?, is_instruction = ? WHERE slot = ?", found)
+
+
+def said_before(connection: sqlite3.Connection, record: Record, slot: int = MAX_INTEGER) -> list[Record]:
+    """Return the last turns of a record's session before `slot`, the last one first."""
+    if record.session is None:
+        return []
+    tail = "WHERE session = ? AND slot < ? ORDER BY slot DESC LIMIT ?"
+    return [stored.record for stored in _records(connection, tail, (record.session, slot, TURNS_BEFORE))]
+
+
 def page(
     connection: sqlite3.Connection, filters: Filter, limit: int, cursor: str | None
 ) -> tuple[list[Record], str | None]:
@@ -267,6 +288,8 @@ def _record_from_row(row: Sequence[Any]) -> Record:
         valid_to=_optional_moment(row[14], offset),
         superseded_by=row[15],
         expires_at=_optional_moment(row[16], offset),
+        secrets=tuple((int(start), int(end)) for start, end in json.loads(row[17] or "[]")),
+        is_instruction=bool(row[18]),
     )
 
 
@@ -289,6 +312,8 @@ def _row_from_record(record: Record) -> tuple[Any, ...]:
         _optional_milliseconds(record.valid_to),
         record.superseded_by,
         _optional_milliseconds(record.expires_at),
+        json.dumps(record.secrets),
+        record.is_instruction,
     )
 
 

@@ -39,6 +39,31 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
         "CREATE INDEX tombstone_digest ON tombstone (digest)",
         "CREATE TABLE property (name TEXT PRIMARY KEY, value BLOB NOT NULL) STRICT",
     ),
+    # The vectors of a memory's tokens, for MaxSim; a vector without them is made anew.
+    ("ALTER TABLE vector ADD COLUMN tokens BLOB",),
+    # Corrections that were found without being asked for, and the memories that were not looked at yet.
+    (
+        """CREATE TABLE correction (
+            old_slot INTEGER NOT NULL REFERENCES memory (slot) ON DELETE CASCADE,
+            new_slot INTEGER NOT NULL REFERENCES memory (slot) ON DELETE CASCADE,
+            confidence REAL NOT NULL,
+            reason TEXT NOT NULL,
+            state TEXT NOT NULL,
+            made_ms INTEGER NOT NULL,
+            PRIMARY KEY (old_slot, new_slot)
+        ) STRICT, WITHOUT ROWID""",
+        "CREATE INDEX correction_new ON correction (new_slot)",
+        "CREATE TABLE unexamined (slot INTEGER PRIMARY KEY REFERENCES memory (slot) ON DELETE CASCADE) STRICT",
+        "INSERT INTO unexamined SELECT slot FROM memory",
+        """CREATE TRIGGER memory_added AFTER INSERT ON memory
+            BEGIN INSERT INTO unexamined VALUES (new.slot); END""",
+    ),
+    # What is noticed about a text when it is written; a memory whose `secrets` are NULL has not been looked at.
+    (
+        "ALTER TABLE memory ADD COLUMN secrets TEXT",
+        "ALTER TABLE memory ADD COLUMN is_instruction INTEGER NOT NULL DEFAULT 0",
+        "CREATE INDEX memory_session ON memory (session, slot) WHERE session IS NOT NULL",
+    ),
 )
 
 

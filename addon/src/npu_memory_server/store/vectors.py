@@ -3,12 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 import sqlite3
 
 import numpy as np
 from numpy.typing import NDArray
 
 Vector = NDArray[np.float32]
+TokenVectors = NDArray[np.int8]
+
+SLOTS_A_QUERY = 500
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class StoredVector:
+    """The vector of a memory, float32 [d], and those of its tokens, int8 [tokens, reduced]."""
+
+    slot: int
+    vector: Vector
+    tokens: TokenVectors
 
 
 def embedder_number(connection: sqlite3.Connection, fingerprint: str) -> int:
@@ -19,15 +32,30 @@ def embedder_number(connection: sqlite3.Connection, fingerprint: str) -> int:
     return number
 
 
-def put(connection: sqlite3.Connection, embedder: int, vectors: Sequence[tuple[int, Vector]]) -> None:
-    """Store vectors (`slot`, float32 [d]) in place of older ones; those whose memory is gone meanwhile are dropped."""
+def put(connection: sqlite3.Connection, embedder: int, vectors: Sequence[StoredVector]) -> None:
+    """Store vectors in place of older ones; those whose memory is gone meanwhile are dropped."""
     connection.executemany(
-        "INSERT OR REPLACE INTO vector SELECT slot, ?, ? FROM memory WHERE slot = ?",
-        [(embedder, vector.astype("<f4").tobytes(), slot) for slot, vector in vectors],
+        "INSERT OR REPLACE INTO vector (slot, embedder, vector, tokens) "
+        "SELECT slot, ?, ?, ? FROM memory WHERE slot = ?",
+        [(embedder, one.vector.astype("<f4").tobytes(), one.tokens.tobytes(), one.slot) for one in vectors],
     )
 
 
 def every(connection: sqlite3.Connection, embedder: int, dimensions: int) -> Iterator[tuple[int, Vector]]:
     """Yield (`slot`, float32 [dimensions]) of all vectors that this embedder made and that have its dimensions."""
-    rows = connection.execute("SELECT slot, vector FROM vector WHERE embedder = ? ORDER BY slot", (embedder,))
+    rows = connection.execute(
+        "SELECT slot, vector FROM vector WHERE embedder = ? AND tokens IS NOT NULL ORDER BY slot", (embedder,)
+    )
     return ((slot, np.frombuffer(blob, "<f4")) for slot, blob in rows if len(blob) == dimensions * 4)
+
+
+def tokens(connection: sqlite3.Connection, slots: Sequence[int], reduced: int) -> dict[int, TokenVectors]:
+    """Return the token vectors of these slots, int8 [tokens, reduced]; those that have none are left out."""
+    found: dict[int, TokenVectors] = {}
+    for start in range(0, len(slots), SLOTS_A_QUERY):
+        some = [int(slot) for slot in slots[start : start + SLOTS_A_QUERY]]
+        query = f"SELECT slot, tokens FROM vector WHERE slot IN ({', '.join('?' * len(some))})"
+        for slot, blob in connection.execute(query, some):
+            if blob and len(blob) % reduced == 0:
+                found[slot] = np.frombuffer(blob, np.int8).reshape(-1, reduced)
+    return found

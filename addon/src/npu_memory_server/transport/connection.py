@@ -43,7 +43,7 @@ TAKING_SECONDS = 20.0
 LEAVING_SECONDS = 1.0
 """How long the last words may take to reach a peer that is let go."""
 STRANGER_SECONDS = 30.0
-"""A peer that has not shown the token is let go when it is silent for so long; one that has may be silent for hours."""
+"""A peer that has not shown the token after so long is let go, whatever it sends; one that has may stay for ever."""
 
 
 class Connection:
@@ -61,6 +61,7 @@ class Connection:
             nonce=secrets.token_hex(16),
         )
         self._trusted = False
+        self._stranger_until = asyncio.get_running_loop().time() + STRANGER_SECONDS
         self._wrong_tokens = 0
         self._free = asyncio.Semaphore(MAX_IN_FLIGHT)
 
@@ -93,7 +94,7 @@ class Connection:
             try:
                 if self._trusted:
                     return await read_frame(self._reader, MAX_FRAME_BYTES)
-                async with asyncio.timeout(STRANGER_SECONDS):
+                async with asyncio.timeout_at(self._stranger_until):
                     return await read_frame(self._reader, MAX_STRANGER_FRAME_BYTES)
             except WireError as error:
                 if error.code is not ErrorCode.MALFORMED:

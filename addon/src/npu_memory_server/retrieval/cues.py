@@ -1,0 +1,196 @@
+"""How people say that something has changed, and what else tells statements apart, in five languages.
+
+All patterns are for folded text: lower case, without diacritics, its tokens parted by single spaces.
+"""
+
+from __future__ import annotations
+
+from enum import Enum
+from functools import cache
+import re
+
+
+class Cue(Enum):
+    """A way of saying that something is no longer as it was."""
+
+    CORRECTED = "corrected"
+    """It was wrong: "no, actually", "correction"."""
+    CHANGED = "changed"
+    """It was altered: "moved", "changed", "switched from"."""
+    ONSET = "onset"
+    """It begins to hold: "now", "from now on", "starting October"."""
+    ENDED = "ended"
+    """The former no longer holds: "not anymore", "no longer", "instead of"."""
+    HINT = "hint"
+    """It may be another than before, or may not: "new", "this year"."""
+
+
+def _words(line: str) -> frozenset[str]:
+    return frozenset(line.split())
+
+
+CUES: dict[str, dict[Cue, str]] = {
+    "en": {
+        Cue.CORRECTED: (
+            r"actually|correction|scratch that|i meant|my mistake|i was wrong|(?:had|got) (?:it|that) wrong"
+            r"|(?:was|were) a mistake|^(?:oh |um |uh |okay )*no (?:it|it's|its|he|she|they|wait)"
+        ),
+        Cue.CHANGED: (
+            r"moved|moves?|changed|changes|switched|switches|renamed|rescheduled|postponed|pushed (?:back|to)"
+            r"|brought forward|raised|lowered|increased|reduced|replaces|cancelled|canceled"
+            r"|went (?:up|down) to|updated?|the new one|from (?:now|today) on|retir(?:es|ed|ing)"
+        ),
+        Cue.ONSET: (
+            r"now|nowadays"
+            r"|from (?:now|today|this week|monday|tuesday|wednesday|thursday|friday|saturday|sunday|january"
+            r"|february|march|april|may|june|july|august|september|october|november|december) on(?:wards?)?"
+            r"|from (?:january|february|march|april|may|june|july|august|september|october|november"
+            r"|december)(?! (?:\w+ )?(?:to|till|until))"
+            r"|(?:starting|as of|effective)(?: (?:january|february|march|april|may|june|july|august|september"
+            r"|october|november|december)(?: \d+)?)?"
+            r"|since (?:last |this )?(?:january|february|march|april|may|june|july|august|september|october"
+            r"|november|december|monday|tuesday|wednesday|thursday|friday|saturday|sunday|week|month)"
+            r"|these days|for the time being|for now|by now|at the moment"
+        ),
+        Cue.ENDED: (r"any ?more|any longer|no longer|instead of|rather than|no more|used to(?= \w+ )"),
+        Cue.HINT: (
+            r"new|this (?:season|term|semester|year|fall|spring|summer|winter)|in the end|after all|not|isn't"
+            r"|isnt|aren't|not the|doesn't"
+        ),
+    },
+    "de": {
+        Cue.CORRECTED: (r"^(?:ach |oh )?nein|doch nicht|doch erst|eigentlich|korrektur|stimmt nicht|falsch|ich meinte"),
+        Cue.CHANGED: (
+            r"ab (?:jetzt|sofort)|von (?:nun|jetzt) an|verlegt|verschoben|geandert|gewechselt|umgezogen"
+            r"|umbenannt|erhoht|gesenkt|ersetzt|umgestellt|abgesagt|gekundigt|vorverlegt|heisst jetzt"
+        ),
+        Cue.ONSET: (
+            r"jetzt|nun|ab jetzt|ab sofort|von nun an|inzwischen|mittlerweile|kunftig|neuerdings"
+            r"|ab (?:januar|februar|marz|april|mai|juni|juli|august|september|oktober|november|dezember"
+            r"|montag|morgen|nachste\w*|heute)"
+        ),
+        Cue.ENDED: (r"nicht mehr|kein\w* mehr|statt|anstatt|anstelle|sondern"),
+        Cue.HINT: (r"neu\w*|dieses jahr|nicht|diesmal"),
+    },
+    "fr": {
+        Cue.CORRECTED: (r"en fait|correction|je me suis trompee?|c'est faux|non c'est"),
+        Cue.CHANGED: (
+            r"desormais|a change|change d\w*|changee?s?|deplacee?s?|reportee?s?|avancee?s?|remplace"
+            r"|renommee?s?|passe a|passe au|annulee?s?"
+        ),
+        Cue.ONSET: (r"maintenant|desormais|dorenavant|a partir d\w*"),
+        Cue.ENDED: (r"(?:ne|n'\w+|suis|est|sont|a|ai) (?:\w+ )?plus|au lieu d\w*|a la place d\w*"),
+        Cue.HINT: (r"nouve\w+|cette annee|pas|depuis"),
+    },
+    "es": {
+        Cue.CORRECTED: (r"en realidad|correccion|me equivoque|perdon|mejor dicho|quise decir"),
+        Cue.CHANGED: (
+            r"de ahora en adelante|cambio|cambia|cambiamos|cambiaron|cambiado|movimos|movieron|movido|paso a"
+            r"|pasa a|paso al|pasa al|aplazado|aplazaron|reemplaza|cancelado|cancelaron"
+        ),
+        Cue.ONSET: (r"ahora|a partir de|de ahora en adelante|desde hoy"),
+        Cue.ENDED: (r"ya no|en vez de|en lugar de|sino"),
+        Cue.HINT: (r"nuev[oa]s?|este ano|desde|no"),
+    },
+    "nl": {
+        Cue.CORRECTED: (r"eigenlijk|toch niet|correctie|klopt niet|ik bedoelde|^(?:oh )?nee|nee wacht"),
+        Cue.CHANGED: (
+            r"voortaan|verplaatst|veranderd|gewijzigd|verzet|verschoven|verhuisd|vervangt|hernoemd|verhoogd"
+            r"|verlaagd|afgezegd|heet nu"
+        ),
+        Cue.ONSET: (r"nu|voortaan|vanaf|tegenwoordig|inmiddels"),
+        Cue.ENDED: (r"niet meer|geen (?:\w+ )?meer|in plaats van"),
+        Cue.HINT: (r"nieuwe?|dit jaar|niet|sinds"),
+    },
+}
+
+DENIALS = {
+    "en": (
+        r"instead of|rather than|no longer|not|isn'?t|aren'?t"
+        r"|(?:doesn|don)'?t(?=.{1,60} any ?(?:more|longer))|replaces|no more"
+    ),
+    "de": (r"statt|anstatt|anstelle|nicht|kein\w*"),
+    "fr": (r"au lieu d\w*|plus|pas|remplace"),
+    "es": (r"en vez de|en lugar de|ya no|no|reemplaza"),
+    "nl": (r"in plaats van|niet|geen|vervangt"),
+}
+"""After these comes what is not so; it goes on for `DENIED_TOKENS` or to the end of the clause."""
+
+CHANGED_FROM = re.compile(
+    r"(?<!\w)(?:from(?= .{1,40} to )|von(?= .{1,40} (?:auf|zu) )|d[eu](?= .{1,40} a )"
+    r"|van(?= .{1,40} naar ))(?!\w)"
+)
+"""In a statement that says a change: what it was changed from."""
+
+DENIED_TOKENS = 6
+DENIAL_ENDS = _words(
+    ". , ; ! ? and but now anymore it its they to because und sondern jetzt auf mais et sino maar en y ahora nu"
+)
+
+ACKNOWLEDGMENT = re.compile(
+    r"(?:okay|ok|all right|right|sure|understood|yes)?[,.: ]*(?:noted|got it|saved|changed in my notes"
+    r"|i have noted|i've noted|i will remember|i'll remember|understood|all right|okay|so |i have |i know "
+    r"|ist notiert|notiert|gut|das merke ich mir|verstanden|c'est note|note|d'accord|anotado|entendido"
+    r"|de acuerdo|genoteerd|begrepen)"
+)
+"""How the assistant says that it has noted something."""
+
+NEW = re.compile(r"(?:new|neu\w*|nouve\w+|nuev[oa]s?|nieuwe?)$")
+
+NEW_YEAR = re.compile(r"new (?:year|york|zealand|hampshire|mexico|jersey)")
+
+DIARY = re.compile(
+    r"\b(?:reading|meter|today|tonight|yesterday|this (?:morning|evening)|last (?:night|week)|was|were|took"
+    r"|went|paid|came|done|fixed|repaired|replaced|leaked|swept|swapped|installed|zahlerstand|heute|gestern"
+    r"|war|waren|repariert|ersetzt|releve|compteur|aujourd'hui|hier|etait|repare|lectura|contador|hoy|ayer"
+    r"|fue|meterstand|vandaag|gisteren|waren|gerepareerd)\b"
+)
+"""Words of a diary: such a statement says what happened on a day, and another day does not make it wrong."""
+
+ELLIPTIC = re.compile(
+    r"(?:yes|no|yeah|okay|so|and|ja|nein|oui|non|si|no|nee|[a-z]+ \w+(?= it))? ?(?:it's|its|it is|it was"
+    r"|they're|they are|it|es ist|er ist|sie ist|das ist|c'est|il est|elle est|ahora es|es el|es los|het is"
+    r"|hij is|dat is)(?!\w)"
+)
+"""A turn that begins with a pronoun leaves its subject to the turn before it."""
+
+FIRST_PERSON = _words("i i'm im my me mine ich mein meine meinen mir je j'ai mon ma mes yo mi mis ik mijn")
+
+REPORTS = _words("says said say told tells wrote called had sagt sagte meinte dit dice dijo zegt zei")
+"""After a name these make it the one who has told something, not the one whom it is about."""
+
+VERBS = _words(
+    "is are was were has have had takes take goes go comes come gets get costs needs starts ends ist sind war hat "
+    "haben kommt geht est sont a ont es son esta estan tiene fue zijn heeft komt gaat"
+)
+"""The commonest verbs: what goes before the first is what a statement is about."""
+
+EMPTY = _words(
+    "last next first don doesn isn aren wasn didn won can cant im hes shes theyre ive youre dont doesnt isnt "
+    "arent wont mr mrs ms miss missus mister dr doctor herr frau doktor monsieur madame docteur senor senora "
+    "meneer mevrouw dokter noted saved understood notes right known notiert anotado genoteerd say tell also "
+    "always already same still just now new old anymore longer instead day days time week year month today "
+    "tomorrow okay ok um uh so yes no thing get got go goes come comes keep keeps take takes put want wants need "
+    "needs remember called told said says because only every each other one two both jetzt nicht mehr immer noch "
+    "schon auch und der die das den dem ein eine einen ist sind wir ich du er sie es mit bei fur von zu in am auf "
+    "aber nur wird hat haben heute le la les un une des de et est sont je nous vous il elle ils ne pas plus au "
+    "aux dans sur pour avec que qui ce c'est el los las y son yo con para por se lo su mi het een en van ik wij "
+    "jullie niet meer nu naar met bij voor is zijn heeft"
+)
+"""The commonest words that name no subject, beside those of the stop list of the lexical index."""
+
+
+@cache
+def cues(language: str) -> tuple[tuple[Cue, re.Pattern[str]], ...]:
+    """Return each cue with its pattern."""
+    return tuple((cue, _whole_words(pattern)) for cue, pattern in CUES[language].items())
+
+
+@cache
+def denials(language: str) -> re.Pattern[str]:
+    """Return the pattern of what goes before that which is not so."""
+    return _whole_words(DENIALS[language])
+
+
+def _whole_words(pattern: str) -> re.Pattern[str]:
+    return re.compile(rf"(?<!\w)(?:{pattern})(?!\w)")

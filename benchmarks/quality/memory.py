@@ -1,0 +1,67 @@
+"""This project's memory in its settings, through `Memory` itself as the server uses it."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from pathlib import Path
+import sys
+import tempfile
+
+from npu_memory_server.cli.evaluating import ask_all
+from npu_memory_server.cli.importing import store
+from npu_memory_server.embedding.base import Embedder
+from npu_memory_server.errors import NpuMemoryError
+from npu_memory_server.evaluation import Judged
+from npu_memory_server.memory import Memory, RecallDefaults
+from npu_memory_server.wire import Reranker, Strategy
+
+from .corpora import Corpus
+
+
+def settings() -> dict[str, tuple[Strategy, Reranker]]:
+    """Return the settings to compare by name, the default first."""
+    default = RecallDefaults().reranker
+    others = [reranker for reranker in Reranker if reranker is not default]
+    return {
+        f"hybrid, {default} (default)": (Strategy.HYBRID, default),
+        **{f"hybrid, reranker {reranker}": (Strategy.HYBRID, reranker) for reranker in others},
+        "vector alone": (Strategy.VECTOR, Reranker.NONE),
+        "lexical alone": (Strategy.LEXICAL, Reranker.NONE),
+    }
+
+
+async def ask_in_every_setting(corpus: Corpus, embedder: Embedder) -> dict[str, list[Judged]]:
+    """Return what each setting finds for every question; one that cannot be had here is said and left out."""
+    found: dict[str, list[Judged]] = {}
+    async with filled(corpus, embedder) as memory:
+        for name, (strategy, reranker) in settings().items():
+            questions = [
+                replace(question, request=replace(question.request, strategy=strategy, reranker=reranker))
+                for question in corpus.questions
+            ]
+            try:
+                asked = await ask_all(memory, questions, name)
+            except NpuMemoryError as error:
+                print(f"{name} is left out: {error}", file=sys.stderr)
+                continue
+            if asked.degraded:
+                print(f"{name} is left out: {'; '.join(asked.degraded)}", file=sys.stderr)
+                continue
+            found[name] = list(asked.judged)
+    return found
+
+
+@asynccontextmanager
+async def filled(corpus: Corpus, embedder: Embedder) -> AsyncIterator[Memory]:
+    """Open a memory that holds a corpus; it is removed afterwards."""
+    with tempfile.TemporaryDirectory(prefix="npu-memory-quality-") as folder:
+        memory = await Memory.open(Path(folder), embedder)
+        try:
+            _, refused = await store(memory, list(enumerate(corpus.memories, 1)))
+            if refused:
+                raise SystemExit(f"{corpus.name}: {'; '.join(refused)}")
+            yield memory
+        finally:
+            await memory.close()
