@@ -4,7 +4,7 @@ Starts a real server on the sample household, then takes turns: one bare inferen
 in, vectors out, nothing else), one whole recall of the same question through the server's port. Everything is given as
 a multiple of the bare inference, because machines are noisy and differ.
 
-    script/benchmark recall_over_the_wire [--rounds N] [--json FILE]
+    script/benchmark recall_over_the_wire [--reranker maxsim|none] [--rounds N] [--json FILE]
 """
 
 from __future__ import annotations
@@ -26,10 +26,12 @@ from npu_memory_server.data_directory import read_token, server_address
 from npu_memory_server.embedding.embedder import OnnxEmbedder
 from npu_memory_server.settings import EMBEDDER
 from npu_memory_server.transport.client import RemoteMemory, connected
-from npu_memory_server.wire import RecallRequest, Timings
+from npu_memory_server.wire import RecallRequest, Reranker, Timings
 
 HOUSEHOLD = Path(__file__).resolve().parent.parent / "samples" / "household"
-STAGES = ("wait", "tokenize", "inference", "pooling", "lexical", "vector", "fusion", "context", "total")
+STAGES = (
+    "wait", "tokenize", "inference", "pooling", "lexical", "vector", "fusion", "rerank", "context", "total",
+)  # fmt: skip
 
 
 def percentile(values: list[float], share: float) -> float:
@@ -59,7 +61,7 @@ async def server(data: Path) -> AsyncIterator[RemoteMemory]:
         await process.wait()
 
 
-async def measure(rounds: int) -> dict[str, object]:
+async def measure(rounds: int, reranker: Reranker) -> dict[str, object]:
     """Ask every question of the sample household `rounds` times; returns the figures, in ms and as multiples."""
     lines = (HOUSEHOLD / "questions.jsonl").read_text(encoding="utf-8").splitlines()
     questions = [json.loads(line)["text"] for line in lines]
@@ -72,12 +74,12 @@ async def measure(rounds: int) -> dict[str, object]:
         async with server(Path(folder)) as memory:
             for question in questions:
                 embedder.embed(question)
-                await memory.recall(RecallRequest(text=question))
+                await memory.recall(RecallRequest(text=question, reranker=reranker))
             for _ in range(rounds):
                 for question in questions:
                     inference = embedder.embed(question).timings.inference
                     began = perf_counter()
-                    context = await memory.recall(RecallRequest(text=question))
+                    context = await memory.recall(RecallRequest(text=question, reranker=reranker))
                     recall = (perf_counter() - began) * 1000
                     bare.append(inference)
                     whole.append(recall)
@@ -86,6 +88,7 @@ async def measure(rounds: int) -> dict[str, object]:
     bare_p50 = statistics.median(bare)
     return {
         "machine": f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}",
+        "reranker": reranker,
         "memories": len((HOUSEHOLD / "memories.jsonl").read_text(encoding="utf-8").splitlines()),
         "n": len(whole),
         "bare_inference_ms": {"p50": bare_p50, "p95": percentile(bare, 0.95)},
@@ -101,9 +104,12 @@ def main() -> None:
     """Measure, and print a table or write JSON."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=5, help="how often each question is asked (default: 5)")
+    parser.add_argument(
+        "--reranker", type=Reranker, choices=list(Reranker), default=Reranker.MAXSIM, help="default: %(default)s"
+    )
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures there as well")
     options = parser.parse_args()
-    figures = asyncio.run(measure(options.rounds))
+    figures = asyncio.run(measure(options.rounds, options.reranker))
     if options.json:
         options.json.write_text(json.dumps(figures, indent=2) + "\n")
     print(json.dumps(figures, indent=2))

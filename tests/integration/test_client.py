@@ -64,7 +64,9 @@ class TestTheRealServer:
             await probe("127.0.0.1", memory_server.port, "another")
 
     async def test_what_is_remembered_is_recalled_listed_and_forgotten(self, memory: MemoryClient) -> None:
-        stored = await memory.remember(wire.RememberRequest(text="The number of the locker is 4711.", speaker="Anna"), 10)
+        stored = await memory.remember(
+            wire.RememberRequest(text="The number of the locker is 4711.", speaker="Anna"), 10
+        )
         await memory.remember(wire.RememberRequest(text="The heating was serviced in March."), 10)
         context = await memory.recall(wire.RecallRequest(text="What is the number of the locker?", budget_ms=5000), 10)
         assert context.memories[0].id == stored.memory_id

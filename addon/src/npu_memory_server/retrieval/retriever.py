@@ -179,7 +179,7 @@ class Retriever:
     def cognates(
         self, slot: int, some: AbstractSet[str], is_one: Callable[[str, str], bool], count: int
     ) -> list[tuple[int, float]]:
-        """Return the slots, with their cosines, of earlier memories of its scope that hold a rare term like one of some.
+        """Return the slots, and cosines, of earlier memories of its scope that hold a rare term like one of some.
 
         This is for what was said in another language: its vector is far away, but names and many words are alike.
         """
@@ -247,7 +247,7 @@ class Retriever:
         )
 
     def _signals(self, question: Question, rows: NDArray[np.intp], scores: Scores) -> Scores:
-        """Return what speaks for `rows` besides words and meaning, float32 [len(rows)]; `scores` are those of all."""
+        """Return what else speaks for `rows`, float32 [len(rows)]; `scores` are those of all."""
         names = [fold(word) for word in question.text.replace("'s", " ").split()]
         named = self._catalog.said_by(names, rows) * np.float32(self._weights.speaker)
         signals: Scores = named + self._sessions.gains(rows, scores, self._weights)
