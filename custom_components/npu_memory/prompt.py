@@ -46,8 +46,13 @@ def fallback_prompt(fallback: Fallback) -> str:
 
 
 def spoken_answer(memories: Iterable[MemoryItem], now: datetime) -> str:
-    """Return the best of `memories` as sentences to be spoken; `now` gives the time zone and the current year."""
-    sentences = [_sentence(memory, now) for memory in memories][:MAX_SPOKEN_MEMORIES]
+    """Return the best of `memories` as sentences to be spoken; `now` gives the time zone and the current year.
+
+    What was corrected is not spoken beside its correction.
+    """
+    found = list(memories)
+    ids = {memory.id for memory in found}
+    sentences = [_sentence(memory, now) for memory in found if memory.superseded_by not in ids][:MAX_SPOKEN_MEMORIES]
     return " ".join(sentences) or NOTHING_FOUND_SPOKEN
 
 

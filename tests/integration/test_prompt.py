@@ -124,5 +124,12 @@ def test_only_the_best_are_spoken() -> None:
     assert "Number 3." not in answer
 
 
+def test_what_was_corrected_is_not_spoken_beside_its_correction() -> None:
+    old = replace(memory("The vet is on Friday."), id="old", superseded_by="new")
+    new = replace(memory("The vet is on Monday."), id="new")
+    assert "Friday" not in spoken_answer([new, old], NOW)
+    assert "Friday" in spoken_answer([old], NOW)
+
+
 def test_nothing_found_is_said() -> None:
     assert spoken_answer([], NOW) == prompt.NOTHING_FOUND_SPOKEN
