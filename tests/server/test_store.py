@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Callable
 from concurrent.futures import wait
+import contextlib
 from dataclasses import dataclass
 from pathlib import Path
 import resource
@@ -496,3 +497,31 @@ async def test_adding_one_memory_touches_no_other(
     assert counting.calls == 1
     # Some pages of 4 KB: its row, its vector, and the way to both; the whole file has more than two million bytes.
     assert log.stat().st_size - log_before < 100_000 < database.stat().st_size / 10
+
+
+async def test_what_is_forgotten_while_a_backup_reads_leaves_the_files_once_the_backup_is_done(
+    embedder: OnnxEmbedder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("npu_memory_server.memory.TRUNCATE_AGAIN_SECONDS", 0.05)
+    secret = "The tortoise is called Xylophonia"
+    memory = await Memory.open(tmp_path, embedder)
+    try:
+        kept = await memory.remember(RememberRequest(text=secret))
+        await memory.embedded()
+        with contextlib.closing(sqlite3.connect(tmp_path / FILE_NAME, isolation_level=None)) as backup:
+            backup.execute("BEGIN")
+            backup.execute("SELECT count(*) FROM memory").fetchone()
+            await memory.forget(ForgetRequest(memory_ids=(kept.memory_id,)))
+            await memory.remember(RememberRequest(text="Somebody else is heard meanwhile."))
+            backup.execute("COMMIT")
+        for _ in range(200):
+            if not _is_in_a_file(secret, tmp_path):
+                break
+            await asyncio.sleep(0.05)
+        assert not _is_in_a_file(secret, tmp_path)
+    finally:
+        await memory.close()
+
+
+def _is_in_a_file(text: str, folder: Path) -> bool:
+    return any(text.encode() in file.read_bytes() for file in folder.iterdir())

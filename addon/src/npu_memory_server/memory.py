@@ -54,6 +54,7 @@ from .wire import (
 LOGGER = logging.getLogger(__name__)
 Result = TypeVar("Result")
 
+TRUNCATE_AGAIN_SECONDS = 2.0
 AWAITED_EMBEDDINGS = 2
 """A question waits, within its budget, for so many memories that were just stored: both sides of the turn before it."""
 
@@ -90,6 +91,7 @@ class Memory:
         self._recaller = Recaller(self._indexes, embedder, self._inference, self._searching)
         self._corrector = Corrector(self._indexes, self._writer, self._searching, loaded.embedder_number)
         self._backlog = EmbeddingBacklog(loaded.retriever.slots_without_vector(), self._embed)
+        self._truncating: asyncio.Task[None] | None = None
         self._started = monotonic()
         self._recalls = 0
         self._last_recall: Timings | None = None
@@ -107,6 +109,10 @@ class Memory:
     async def close(self) -> None:
         """Finish what was begun and let go of the database; what is not embedded yet is embedded at the next start."""
         await self._backlog.close()
+        if self._truncating is not None:
+            self._truncating.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._truncating
         await asyncio.to_thread(self._inference.close)
         await asyncio.to_thread(self._writer.close)
         await asyncio.to_thread(self._searching.shutdown)
@@ -150,7 +156,8 @@ class Memory:
         removal = await self._write(
             lambda connection: memories.forget(connection, request.memory_ids, now), self._indexes.remove
         )
-        await self._await(self._writer.submit_alone(truncate_log))
+        if not await self._await(self._writer.submit_alone(truncate_log)) and self._truncating is None:
+            self._truncating = asyncio.create_task(self._truncate_later(), name="npu-memory-truncate")
         return Forgotten(id=request.id, memory_ids=tuple(gone.record.id for gone in removal.removed))
 
     async def recall(self, request: RecallRequest) -> Context:
@@ -251,6 +258,15 @@ class Memory:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout((deadline - perf_counter()) / 2):
                     await self._backlog.wait_until_empty()
+
+    async def _truncate_later(self) -> None:
+        """Empty the log as soon as nobody reads the database any more; what was forgotten is in it until then."""
+        LOGGER.info("What was forgotten stays in the log of the database until another process has read it to its end")
+        truncated = False
+        while not truncated:
+            await asyncio.sleep(TRUNCATE_AGAIN_SECONDS)
+            truncated = await self._await(self._writer.submit_alone(truncate_log))
+        self._truncating = None
 
     def _take_in(self, addition: Addition) -> None:
         """Runs on the writer's thread after the commit, and so even if whoever asked has gone away meanwhile."""

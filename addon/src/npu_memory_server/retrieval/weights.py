@@ -9,27 +9,31 @@ from dataclasses import dataclass
 class Weights:
     """All in the scale of a cosine: a vector that points the same way counts 1.
 
-    What each is worth is the loss without it: the answers among five of the household / recall@5 on LoCoMo, in points.
+    "Worth" is what is lost without it: answers among five of the household, and recall@5 / recall@10 on LoCoMo, in
+    points.
     """
 
-    lexical: float = 1.0
-    """A question all of whose words are found. Flat from 0.6 to 1.3; words matter most where questions repeat them."""
-    question_malus: float = 0.05
-    """Questions of others repeat the words of a question and answer nothing."""
+    lexical: float = 0.8
+    """A question all of whose words are found. Worth 0.4, and 6.9 / 6.2 where questions repeat the words."""
+    question_malus: float = 0.1
+    """Questions of others repeat the words of a question and answer nothing. Worth 0.4, and 0.3 / 0.1."""
     length_bonus: float = 0.05
-    """Of a full-length statement; very short turns ("really", "um in the bath") are close to everything."""
-    speaker: float = 0.05
-    """The question names who said it ("what did Maya say about ...")."""
+    """Of a full-length statement; short turns ("really", "um in the bath") are close to everything. Worth -0.3, and
+    0.3 / 0.1."""
+    speaker: float = 0.1
+    """The question names who said it ("what did Maya say about ..."). Worth 0.4, and 2.0 / 1.0."""
     after_question: float = 0.5
-    """What is said right after a question in the same session answers it: this share of the question's score over
-    `carried_from` goes to it."""
+    """What is said right after a question in the same session answers it: this share of what the question has over
+    `carried_from` goes to it. Worth 0, and 3.6 / 2.4."""
     next_turn: float = 0.05
-    """The same for the turn before: what leads up to a good memory."""
-    session: float = 0.1
-    """A session that has several good memories is about the matter: the share of the mean of its best three."""
+    """The same for the turn before: what leads up to a good memory. Worth 0, and 0.2 / 0."""
+    session: float = 0.2
+    """A session that has several good memories is about the matter: the share of the mean of its best three. Worth 0,
+    and 0.9 / 0.4."""
     carried_from: float = 0.25
     """What a memory must score before its neighbors or its session gain from it."""
-    maxsim: float = 1.5
-    """Every token of the question finds its like among the memory's tokens."""
+    maxsim: float = 2.0
+    """Every token of the question finds its like among the memory's tokens. Worth 4.6, and 2.1 / 2.2."""
     past: float = 0.9
-    """The factor of a memory that was corrected: it stays answerable, behind the current one of like relevance."""
+    """The factor of a memory that was corrected: it stays answerable, behind the current one of like relevance. Worth
+    0.4, and 0.4 / 0."""

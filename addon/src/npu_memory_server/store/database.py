@@ -13,6 +13,8 @@ from .migrations import MIGRATIONS, migrate
 FILE_NAME = "memories.sqlite3"
 
 BUSY_MS = 10_000
+TRUNCATE_BUSY_MS = 200
+"""Whoever remembers meanwhile waits as long."""
 CHECKED_AT_START_BYTES = 64 * 1024 * 1024
 """A file up to this size is checked page by page at every start (about 0.1 s); a larger one by `npu-memory check`."""
 
@@ -70,9 +72,17 @@ def _require_sound(path: Path) -> None:
         connection.close()
 
 
-def truncate_log(connection: sqlite3.Connection) -> None:
-    """Bring the write-ahead log into the database and empty it, so that nothing forgotten is left in it."""
-    connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+def truncate_log(connection: sqlite3.Connection) -> bool:
+    """Bring the write-ahead log into the database and empty it, so that nothing forgotten is left in it.
+
+    Returns False if another process reads the database, a backup for instance: then the log has to wait for it.
+    """
+    connection.execute(f"PRAGMA busy_timeout = {TRUNCATE_BUSY_MS}")
+    try:
+        busy: int = connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]
+    finally:
+        connection.execute(f"PRAGMA busy_timeout = {BUSY_MS}")
+    return not busy
 
 
 def integrity_faults(connection: sqlite3.Connection, *, quick: bool) -> list[str]:
