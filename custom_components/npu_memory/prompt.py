@@ -12,6 +12,8 @@ ASSISTANT = "assistant"
 """The speaker of what an assistant answered."""
 
 MAX_SPOKEN_MEMORIES = 3
+SPOKEN_SHARE = 0.8
+"""Of the best memory's relevance: somebody has to listen to every sentence."""
 MAX_SPEAKER_CHARACTERS = 60
 
 FOUND = (
@@ -48,11 +50,13 @@ def fallback_prompt(fallback: Fallback) -> str:
 def spoken_answer(memories: Iterable[MemoryItem], now: datetime) -> str:
     """Return the best of `memories` as sentences to be spoken; `now` gives the time zone and the current year.
 
-    What was corrected is not spoken beside its correction.
+    What was corrected is not spoken beside its correction, and nothing that is far less to the point than the best.
     """
     found = list(memories)
     ids = {memory.id for memory in found}
-    sentences = [_sentence(memory, now) for memory in found if memory.superseded_by not in ids][:MAX_SPOKEN_MEMORIES]
+    enough = SPOKEN_SHARE * max((memory.score or 0.0 for memory in found), default=0.0)
+    spoken = [m for m in found if m.superseded_by not in ids and (m.score or 0.0) >= enough]
+    sentences = [_sentence(memory, now) for memory in spoken[:MAX_SPOKEN_MEMORIES]]
     return " ".join(sentences) or NOTHING_FOUND_SPOKEN
 
 

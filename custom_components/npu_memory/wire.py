@@ -259,7 +259,7 @@ class LeftOut:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Timings:
-    """Where the time of a recall went, each in ms; the lexical search runs beside the embedding."""
+    """Where the time of a recall went, each in ms; in a large memory the lexical search runs beside the embedding."""
 
     wait: float = 0.0
     tokenize: float = 0.0

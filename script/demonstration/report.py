@@ -6,9 +6,6 @@ from .question import Answered, Found
 
 WIDTH = 100
 
-BESIDES = {"lexical"}
-"""Stages that run beside another one; they do not add up to the total."""
-
 
 def section(title: str, text: str) -> str:
     """Return a titled paragraph."""
@@ -29,11 +26,7 @@ def table(title: str, unit: str, rows: dict[str, float], digits: int) -> str:
 
 def timing_rows(found: Found, answered: Answered) -> dict[str, float]:
     """Return where the time went, in ms, from the innermost part to the whole."""
-    stages = {
-        f"server: {name}{' (beside the embedding)' if name in BESIDES else ''}": value
-        for name, value in found.stages.items()
-        if name != "total"
-    }
+    stages = {f"server: {name}": value for name, value in found.stages.items() if name != "total"}
     return {
         **stages,
         "server: total": found.stages["total"],

@@ -131,5 +131,12 @@ def test_what_was_corrected_is_not_spoken_beside_its_correction() -> None:
     assert "Friday" in spoken_answer([old], NOW)
 
 
+def test_what_is_far_less_to_the_point_than_the_best_is_not_spoken() -> None:
+    best, near, far = (replace(memory(f"Number {score}."), score=score) for score in (0.6, 0.5, 0.4))
+    answer = spoken_answer([best, near, far], NOW)
+    assert "Number 0.5." in answer
+    assert "Number 0.4." not in answer
+
+
 def test_nothing_found_is_said() -> None:
     assert spoken_answer([], NOW) == prompt.NOTHING_FOUND_SPOKEN

@@ -174,6 +174,22 @@ async def test_questions_overtake_a_backlog_of_embeddings(
     assert await memory.faults() == []
 
 
+async def test_what_has_no_vector_yet_is_as_relevant_as_its_words(
+    tmp_path: Path, embedder: OnnxEmbedder, open_memory: OpenMemory
+) -> None:
+    """A floor for the relevance must not hide what was said a moment ago."""
+    faulty = FailingEmbedder(embedder)
+    memory = await open_memory(tmp_path, faulty)
+    await remember(memory, "The bins are emptied on Tuesday.")
+    await memory.embedded()
+    faulty.broken = False
+    await remember(memory, "The number of the locker is 17.")
+    request = RecallRequest(text="On which day are the bins emptied?", min_relevance=0.3, budget_ms=CALM_MS)
+    assert [found.text for found in (await memory.recall(request)).memories] == ["The bins are emptied on Tuesday."]
+    faulty.broken = True
+    assert [found.text for found in (await memory.recall(request)).memories] == ["The bins are emptied on Tuesday."]
+
+
 def test_the_urgent_is_first_and_within_one_urgency_first_come_first_served() -> None:
     thread = InferenceThread()
     release = threading.Event()

@@ -55,8 +55,8 @@ LOGGER = logging.getLogger(__name__)
 Result = TypeVar("Result")
 
 TRUNCATE_AGAIN_SECONDS = 2.0
-AWAITED_EMBEDDINGS = 2
-"""A question waits, within its budget, for so many memories that were just stored: both sides of the turn before it."""
+AWAITED_EMBEDDINGS = 8
+"""A question waits, within its budget, for so many memories that were just stored: some turns of the talk before it."""
 
 
 @dataclass(frozen=True, slots=True)

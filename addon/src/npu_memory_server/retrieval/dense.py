@@ -38,6 +38,11 @@ class VectorIndex:
         self._vectors.values[row] = 0
         self._present.values[row] = False
 
+    def present(self, rows: NDArray[np.intp]) -> NDArray[np.bool_]:
+        """Return whether each of `rows` has a vector, bool [len(rows)]."""
+        there: NDArray[np.bool_] = self._present.values[rows]
+        return there
+
     def missing(self) -> NDArray[np.intp]:
         """Return the rows that have no vector."""
         return np.flatnonzero(~self._present.values)

@@ -223,13 +223,16 @@ class Retriever:
             if question.strategy is Strategy.HYBRID:
                 rows = best(scores * allowed, max(CANDIDATES, question.top_k))
                 scored = scores[rows] + self._signals(question, rows, scores)
-                largest = 1 + self._weights.lexical
+                largest = 1.0 if lexical is None or cosine is None else 1 + self._weights.lexical
                 if question.reranker is Reranker.MAXSIM and vectors is not None and len(vectors.tokens):
                     reranking = perf_counter()
                     rows, scored = self._rerank(question, vectors, rows, scored)
                     largest += self._weights.maxsim
                     rerank_ms = (perf_counter() - reranking) * 1000
                 relevance = scored * allowed[rows] / np.float32(largest)
+                if lexical is not None:
+                    # What was said a moment ago has no vector yet: its words alone say how relevant it is.
+                    relevance = np.where(self._vectors.present(rows), relevance, lexical[rows] * allowed[rows])
                 order = np.lexsort((-rows, -relevance))[: question.top_k]
                 rows, relevance = rows[order], relevance[order]
             else:
