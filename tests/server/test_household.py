@@ -9,8 +9,10 @@ from npu_memory_server.memory import Memory
 from npu_memory_server.wire import HOUSEHOLD as HOUSEHOLD_SCOPE, RecallRequest
 from tests.server.conftest import HOUSEHOLD
 
-FLOORS = {"all": 0.75, "direct": 0.95}
-"""What share of the questions has its answer among five memories, at least; measured: 0.77, and 0.97 of `direct`."""
+FLOORS = {"all": 0.80, "direct": 0.97, "corrected": 0.95}
+"""What share of the questions has its answer among five memories, at least; measured: 0.82, and all of the others."""
+EVERYDAY = 60
+"""The first questions of the file: as many easy ones as a household asks. The others look for what is hard."""
 
 QUESTIONS: list[dict[str, Any]] = [json.loads(line) for line in (HOUSEHOLD / "questions.jsonl").open(encoding="utf-8")]
 
@@ -45,6 +47,11 @@ async def test_the_answer_is_among_five_memories_for_most_questions(household: M
     assert len(questions) >= 20
     share, missed = await share_answered(household, questions)
     assert share >= FLOORS[kind], missed
+
+
+async def test_of_everyday_questions_the_answer_is_among_five_memories_for_85_percent(household: Memory) -> None:
+    share, missed = await share_answered(household, QUESTIONS[:EVERYDAY])
+    assert share >= 0.85, missed
 
 
 async def test_what_is_asked_in_its_own_words_is_mostly_found_first(household: Memory) -> None:
