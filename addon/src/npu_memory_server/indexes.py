@@ -20,7 +20,7 @@ from .store.memories import Addition, Removal, StoredRecord
 Result = TypeVar("Result")
 
 PARALLEL_FROM = 20_000
-"""From so many memories on the lexical search takes long enough (0.4 ms) to be worth a second thread."""
+"""From so many memories on the lexical search should take long enough to be worth a second thread (an estimate)."""
 
 
 @dataclass(frozen=True, slots=True)

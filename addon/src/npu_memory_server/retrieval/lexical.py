@@ -92,7 +92,8 @@ class LexicalIndex:
         Robertson and Zaragoza, "The Probabilistic Relevance Framework: BM25 and Beyond" (2009), with the
         always positive idf of Lucene. The divisor counts each distinct term of the question, unknown ones too, at its
         full weight: a question whose words occur nowhere has small scores everywhere and leaves the choice to the
-        vectors. Stretching the scores to 0..1 instead loses 40 points on paraphrased questions.
+        vectors. Stretching
+        the scores to 0..1 over the memories instead found 12 of 100 paraphrased questions where this found 65.
         """
         count = len(self._lengths)
         found: list[_Postings] = []

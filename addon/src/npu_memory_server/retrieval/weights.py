@@ -1,4 +1,4 @@
-"""Every weight of the retrieval in one place; chosen on the sample household, checked on LoCoMo, not learnt from it."""
+"""Every weight of the retrieval in one place; docs/decisions/0004 says which were chosen with what in view."""
 
 from __future__ import annotations
 
