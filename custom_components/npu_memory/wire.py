@@ -205,7 +205,8 @@ class RecallRequest(Message):
     """A question; `scopes` are those the asker may see, `budget_ms` what the whole recall may take.
 
     Without `top_k`, `strategy`, `reranker` or `max_tokens` the server's own settings hold. `max_tokens` bounds the
-    context, in tokens of the embedder. Secrets are masked unless `allow_secrets`.
+    context, in tokens of the embedder. Secrets are masked unless `allow_secrets`. With `explain` every memory says why
+    it was chosen.
     """
 
     event_type: ClassVar[str] = "memory-recall"
@@ -221,13 +222,43 @@ class RecallRequest(Message):
     budget_ms: float = field(default=200.0, metadata=between(1, MAX_BUDGET_MS))
     max_tokens: int | None = field(default=None, metadata=between(MIN_CONTEXT_TOKENS, MAX_CONTEXT_TOKENS))
     allow_secrets: bool = False
+    explain: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Contribution:
+    """What one signal has added to the score of a memory, or taken from it; the same vector adds 1."""
+
+    signal: str = field(metadata=characters(40, minimum=1))
+    value: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Why:
+    """Why a memory is in an answer.
+
+    `lexical` is what its words have scored, of the most that the question could get (0 to 1), and `vector` the cosine
+    with the question; None if that leg was not asked. The `contributions` add up to the score from which the relevance
+    is made. `place` is the place before the reranker, from 1, and `rerank` what the reranker itself has given; None if
+    it did not look at it. `outdated`: it was corrected and counts less. `corrects`: it has corrected this memory of the
+    answer, and so stands before it. `repeats`: those of the answer that say the same.
+    """
+
+    lexical: float | None = None
+    vector: float | None = None
+    contributions: tuple[Contribution, ...] = field(default=(), metadata={"items": 32})
+    place: int | None = field(default=None, metadata=between(1, 1_000_000))
+    rerank: float | None = None
+    outdated: bool = False
+    corrects: str | None = field(default=None, metadata=IDENTIFIER)
+    repeats: tuple[str, ...] = field(default=(), metadata={**IDENTIFIER, "items": MAX_TOP_K})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MemoryItem:
     """One memory as its readers see it; moments are ISO 8601 with an offset, `score` is the relevance from 0 to 1.
 
-    Without `valid_from` it is valid from when it was said.
+    Without `valid_from` it is valid from when it was said. `why` is there if the question has asked for it.
     """
 
     id: str = field(metadata=IDENTIFIER)
@@ -247,6 +278,7 @@ class MemoryItem:
     expires_at: str | None = field(default=None, metadata=MOMENT)
     score: float | None = None
     flags: tuple[Flag, ...] = field(default=(), metadata={"items": len(Flag)})
+    why: Why | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

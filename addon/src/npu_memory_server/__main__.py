@@ -30,6 +30,7 @@ REMEMBERED = (
 )  # fmt: skip
 ASKED = (
     "scopes", "speaker", "language", "asked_at", "top_k", "strategy", "reranker", "min_relevance", "budget_ms",
+    "max_tokens", "allow_secrets", "explain",
 )  # fmt: skip
 EVALUATED = ("top_k", "strategy", "reranker", "min_relevance")
 UNHURRIED_MS = 10_000.0

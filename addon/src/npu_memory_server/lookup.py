@@ -8,13 +8,13 @@ from functools import partial
 import sqlite3
 from time import perf_counter
 
-from .context.packing import pack
+from .context.packing import pack, repeats
 from .context.secrets import secrets_of
 from .context.shown import Count, Shown, show
 from .records import milliseconds
-from .retrieval.retriever import Question, Retriever
+from .retrieval.retriever import Found, Question, Retriever
 from .store import memories
-from .wire import LeftOut, MemoryItem
+from .wire import LeftOut, MemoryItem, Why
 
 MAX_KEPT = 4096
 """About 10 MB of spoken memories: in a household it is the same few hundred that are found again and again."""
@@ -56,9 +56,10 @@ class Lookup:
                     ranked.setdefault(newer.item.id, (newer, score))
                 ranked.setdefault(shown[slot].item.id, (shown[slot], score))
         best = self._as_allowed(list(ranked.values())[: question.top_k], question)
+        whys = self._whys(found, best) if question.explain else {}
         packed = pack(best, question.max_tokens, self._count_tokens, partial(self._around, question, best))
         return Answer(
-            tuple(replace(one.item, score=round(score, 4)) for one, score in best),
+            tuple(replace(one.item, score=round(score, 4), why=whys.get(one.slot)) for one, score in best),
             packed.context,
             packed.left_out,
             found.vector_ms,
@@ -66,6 +67,21 @@ class Lookup:
             found.rerank_ms,
             (perf_counter() - began) * 1000,
         )
+
+    def _whys(self, found: Found, best: Sequence[tuple[Shown, float]]) -> dict[int, Why]:
+        """Return why each memory of an answer is in it, by slot."""
+        by_slot = dict(zip(found.slots, found.whys, strict=True))
+        shown = [one for one, _ in best]
+        corrected = {one.record.superseded_by: one.item.id for one in reversed(shown)}
+        return {
+            one.slot: replace(
+                by_slot.get(one.slot, Why()),
+                outdated=one.record.valid_to is not None,
+                corrects=corrected.get(one.item.id),
+                repeats=tuple(other.item.id for other in shown if other is not one and repeats(one, other)),
+            )
+            for one in shown
+        }
 
     def discard(self, slots: Iterable[int]) -> None:
         """Let go of memories that have changed or are gone."""

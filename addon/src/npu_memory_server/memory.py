@@ -179,6 +179,7 @@ class Memory:
             min_relevance=request.min_relevance,
             max_tokens=request.max_tokens or self._defaults.max_tokens,
             allow_secrets=request.allow_secrets,
+            explain=request.explain,
         )
         if question.strategy in MEANING:
             await self._wait_for_the_turn_before(deadline)

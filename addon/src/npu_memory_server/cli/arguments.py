@@ -10,7 +10,16 @@ from typing import TypeVar
 
 from .. import __version__
 from ..embedding.manifest import Precision
-from ..wire import DEFAULT_PORT, HOUSEHOLD, MAX_TOP_K, Kind, Reranker, Strategy
+from ..wire import (
+    DEFAULT_PORT,
+    HOUSEHOLD,
+    MAX_CONTEXT_TOKENS,
+    MAX_TOP_K,
+    MIN_CONTEXT_TOKENS,
+    Kind,
+    Reranker,
+    Strategy,
+)
 
 Choice = TypeVar("Choice", bound=StrEnum)
 
@@ -134,6 +143,16 @@ def _add_recall(
     recall.add_argument(
         "--budget", type=float, default=10_000.0, metavar="MS", dest="budget_ms", help="default: %(default)s"
     )
+    recall.add_argument(
+        "--max-tokens",
+        type=_whole(MIN_CONTEXT_TOKENS, MAX_CONTEXT_TOKENS),
+        metavar="N",
+        help="of the context that a model would get, as the embedder counts them (default: 1000)",
+    )
+    recall.add_argument(
+        "--allow-secrets", action="store_true", help="show PINs, passwords and the like instead of masking them"
+    )
+    recall.add_argument("--explain", action="store_true", help="say why each memory was chosen, as a table")
     _add_recall_defaults(recall, environment)
 
 

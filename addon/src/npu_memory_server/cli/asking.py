@@ -14,6 +14,7 @@ from tqdm import tqdm
 
 from ..errors import InvalidRequestError, NpuMemoryError
 from ..wire import Context, RecallRequest, Timings
+from .explaining import explanation
 from .opening import Memories
 from .reading import question_to_ask, read_lines
 
@@ -24,10 +25,13 @@ async def ask(memories: Memories, request: RecallRequest, *, as_json: bool) -> i
     if as_json:
         print(json.dumps(answer_data(context), ensure_ascii=False))
         return 0
-    for memory in context.memories:
+    for number, memory in enumerate(context.memories, 1):
+        place = f"{number}: " if request.explain else ""
         who = f"{memory.speaker}: " if memory.speaker else ""
         until = f" (until {memory.valid_to[:10]})" if memory.valid_to else ""
-        print(f"{memory.score:.2f}  {memory.created_at[:10]}  {who}{memory.text}{until}  [{memory.id}]")
+        print(f"{place}{memory.score:.2f}  {memory.created_at[:10]}  {who}{memory.text}{until}  [{memory.id}]")
+    if request.explain and context.memories:
+        print(f"\n{explanation(context.memories)}")
     if not context.memories:
         print("Nothing was found.")
     if context.degraded:

@@ -69,7 +69,7 @@ def _without_repetitions(ranked: Sequence[Shown]) -> tuple[list[Shown], list[Lef
     kept: list[Shown] = []
     left_out: list[LeftOut] = []
     for one in ranked:
-        place = next((place for place, other in enumerate(kept) if _repeats(one, other)), None)
+        place = next((place for place, other in enumerate(kept) if repeats(one, other)), None)
         if place is None:
             kept.append(one)
             continue
@@ -79,7 +79,8 @@ def _without_repetitions(ranked: Sequence[Shown]) -> tuple[list[Shown], list[Lef
     return kept, left_out
 
 
-def _repeats(one: Shown, other: Shown) -> bool:
+def repeats(one: Shown, other: Shown) -> bool:
+    """Return whether only one of two memories needs to be shown; what was corrected does not repeat what holds."""
     both_hold = (one.record.valid_to is None) == (other.record.valid_to is None)
     return both_hold and says_the_same(one.essence, other.essence)
 

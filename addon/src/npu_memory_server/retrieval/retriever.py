@@ -9,10 +9,11 @@ from time import perf_counter
 import numpy as np
 from numpy.typing import NDArray
 
-from ..wire import MAX_CONTEXT_TOKENS, Reranker, Strategy
+from ..wire import MAX_CONTEXT_TOKENS, Reranker, Strategy, Why
 from .analysis import fold, terms, words
 from .catalog import Catalog
 from .dense import VectorIndex
+from .explaining import Trail
 from .fusion import Scores, best, fuse
 from .lexical import LexicalIndex
 from .maxsim import RERANKED, Fetch, TokenVectorCache, TokenVectors, maxsim
@@ -57,7 +58,7 @@ class QuestionVectors:
 class Question:
     """A question to the indexes; `lexical` are the scores that were looked up while the vectors were made.
 
-    `max_tokens` and `allow_secrets` are for the context that is made of what is found.
+    `max_tokens` and `allow_secrets` are for the context that is made of what is found. With `explain` it says why.
     """
 
     text: str
@@ -70,19 +71,24 @@ class Question:
     min_relevance: float
     max_tokens: int = MAX_CONTEXT_TOKENS
     allow_secrets: bool = False
+    explain: bool = False
     lexical: NDArray[np.float32] | None = None
     vectors: QuestionVectors | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """The slots that answer a question, best first, with their relevance from 0 to 1; and the ms of each stage."""
+    """The slots that answer a question, best first, with their relevance from 0 to 1; and the ms of each stage.
+
+    `whys` has one for each slot if the question wants to know.
+    """
 
     slots: tuple[int, ...]
     scores: tuple[float, ...]
     vector_ms: float
     fusion_ms: float
     rerank_ms: float
+    whys: tuple[Why, ...] = ()
 
 
 class Retriever:
@@ -213,20 +219,28 @@ class Retriever:
         cosine = self._vectors.scores(vectors.vector) if vectors is not None else None
         searched = perf_counter()
         rerank_ms = 0.0
+        trail = Trail() if question.explain else None
         if question.strategy is Strategy.RECENT:
             rows = self._newest(self._catalog.visible(question.scopes, question.now_ms), question.top_k)
             relevance: Scores = np.ones(len(rows), np.float32)
         else:
             lexical = self._padded(question.lexical)
             scores = fuse(lexical, cosine, self._catalog.priors, self._weights.lexical)
+            if trail is not None:
+                trail.legs(lexical, cosine, self._catalog.priors, self._weights.lexical)
             allowed = self._catalog.weights(question.scopes, question.now_ms, self._weights.past)
             if question.strategy is Strategy.HYBRID:
                 rows = best(scores * allowed, max(CANDIDATES, question.top_k))
-                scored = scores[rows] + self._signals(question, rows, scores)
+                signals = self._signals(question, rows, scores)
+                scored = scores[rows] + sum(signals.values())
+                if trail is not None:
+                    trail.candidates(rows, scored, signals)
                 largest = 1.0 if lexical is None or cosine is None else 1 + self._weights.lexical
                 if question.reranker is Reranker.MAXSIM and vectors is not None and len(vectors.tokens):
                     reranking = perf_counter()
-                    rows, scored = self._rerank(question, vectors, rows, scored)
+                    rows, scored, added = self._rerank(question, vectors, rows, scored)
+                    if trail is not None:
+                        trail.reranked(question.reranker, rows, added, self._weights.maxsim)
                     largest += self._weights.maxsim
                     rerank_ms = (perf_counter() - reranking) * 1000
                 relevance = scored * allowed[rows] / np.float32(largest)
@@ -247,24 +261,25 @@ class Retriever:
             (searched - started) * 1000,
             (done - searched) * 1000 - rerank_ms,
             rerank_ms,
+            trail.whys(rows[enough]) if trail is not None else (),
         )
 
-    def _signals(self, question: Question, rows: NDArray[np.intp], scores: Scores) -> Scores:
-        """Return what else speaks for `rows`, float32 [len(rows)]; `scores` are those of all."""
+    def _signals(self, question: Question, rows: NDArray[np.intp], scores: Scores) -> dict[str, Scores]:
+        """Return what else speaks for `rows`, float32 [len(rows)], by its name; `scores` are those of all."""
         names = [fold(word) for word in question.text.replace("'s", " ").split()]
         named = self._catalog.said_by(names, rows) * np.float32(self._weights.speaker)
-        signals: Scores = named + self._sessions.gains(rows, scores, self._weights)
-        return signals
+        return {"speaker": named, **self._sessions.gains(rows, scores, self._weights)}
 
     def _rerank(
         self, question: Question, vectors: QuestionVectors, rows: NDArray[np.intp], scored: Scores
-    ) -> tuple[NDArray[np.intp], Scores]:
-        """Return the best of `rows` and their scores with MaxSim added."""
+    ) -> tuple[NDArray[np.intp], Scores, Scores]:
+        """Return the best of `rows`, their scores with MaxSim added, and what that has added."""
         first = np.argsort(-scored, kind="stable")[:RERANKED]
         rows, scored = rows[first], scored[first]
         importance = self._importance(question, vectors.token_starts)
         memories = self._tokens.get(self._catalog.slots[rows].tolist())
-        return rows, scored + np.float32(self._weights.maxsim) * maxsim(vectors.tokens, importance, memories)
+        added = np.float32(self._weights.maxsim) * maxsim(vectors.tokens, importance, memories)
+        return rows, scored + added, added
 
     def _importance(self, question: Question, token_starts: NDArray[np.int32]) -> NDArray[np.float32]:
         """Return how much each token of a question counts, float32 [m] with sum 1: as rare as the word it is in."""

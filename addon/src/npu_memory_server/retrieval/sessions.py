@@ -64,18 +64,21 @@ class Sessions:
         before, after = int(self._before.values[row]), int(self._after.values[row])
         return None if before == NONE else before, None if after == NONE else after
 
-    def gains(self, rows: Rows, scores: Scores, weights: Weights) -> Scores:
-        """Return what `rows` gain from the turns around them and from their session, float32 [len(rows)].
+    def gains(self, rows: Rows, scores: Scores, weights: Weights) -> dict[str, Scores]:
+        """Return what `rows` gain from the turns around them and from their session, each float32 [len(rows)].
 
         `scores` are those of all rows, float32 [n].
         """
         over = np.maximum(scores - np.float32(weights.carried_from), 0)
         before, after = self._before.values[rows], self._after.values[rows]
         follows_question = (before != NONE) & self._asks.values[before]
-        gains = np.where(follows_question, over[before] * np.float32(weights.after_question), 0)
-        gains = gains + np.where(after != NONE, over[after] * np.float32(weights.next_turn), 0)
-        gained: Scores = (gains + self._session_gains(rows, over[rows], weights)).astype(np.float32)
-        return gained
+        return {
+            "question before": np.where(
+                follows_question, over[before] * np.float32(weights.after_question), np.float32(0)
+            ),
+            "turn after": np.where(after != NONE, over[after] * np.float32(weights.next_turn), np.float32(0)),
+            "session": self._session_gains(rows, over[rows], weights),
+        }
 
     def _session_gains(self, rows: Rows, over: Scores, weights: Weights) -> Scores:
         sessions = self._session.values[rows]
