@@ -16,6 +16,8 @@ from npu_memory_server.embedding.manifest import (
     ModelFile,
     ModelKind,
     ModelManifest,
+    NpuModel,
+    NpuPrecision,
     Pooling,
     Precision,
     dump_manifest,
@@ -32,6 +34,17 @@ cosines = st.floats(0.9, 1.0)
 
 
 @st.composite
+def npu_models(draw: st.DrawFn) -> tuple[NpuModel, tuple[ModelFile, ...]]:
+    lengths = {length: f"npu.{length}.rknn" for length in sorted(draw(st.sets(st.integers(1, 9999), min_size=1)))[:16]}
+    tables = draw(st.sampled_from([(None, None), ("npu.words.npy", "npu.positions.npy")]))
+    files = [(FileRole.RKNN, name) for name in lengths.values()]
+    files += [(FileRole.TABLE, name) for name in tables if name is not None]
+    bias = draw(st.floats(-65_504, -1))
+    npu = NpuModel("rk3588", "2.5.0", draw(st.sampled_from(NpuPrecision)), bias, lengths, *tables)
+    return npu, tuple(ModelFile(role, name, draw(sums), draw(st.integers(1, 10**9))) for role, name in files)
+
+
+@st.composite
 def manifests(draw: st.DrawFn) -> ModelManifest:
     models = draw(st.lists(st.sampled_from(Precision), unique=True))
     own_names = draw(st.lists(names, min_size=len(models) + 1, max_size=len(models) + 1, unique=True))
@@ -40,6 +53,7 @@ def manifests(draw: st.DrawFn) -> ModelManifest:
         for name, precision in zip(own_names, models, strict=False)
     ]
     tokenizer = ModelFile(FileRole.TOKENIZER, own_names[-1], draw(sums), draw(st.integers(1, 10**9)))
+    npu, npu_files = draw(st.just((None, ())) | npu_models())
     return ModelManifest(
         name=draw(names),
         revision=draw(names),
@@ -49,9 +63,10 @@ def manifests(draw: st.DrawFn) -> ModelManifest:
         pooling=Pooling.MEAN,
         normalize=True,
         license=draw(names),
-        files=(*files, tokenizer),
+        files=(*files, tokenizer, *npu_files),
         tools=draw(st.dictionaries(names, names, max_size=5)),
         verification={precision: Agreement(draw(cosines), draw(cosines)) for precision in models},
+        npu=npu,
     )
 
 
@@ -156,12 +171,63 @@ def test_a_manifest_with_a_lie_in_it_is_refused_by_name(
     assert "npu-memory-convert" in str(refused.value)
 
 
+NPU = {
+    "target": "rk3588",
+    "toolkit": "2.5.0",
+    "precision": "fp16",
+    "mask_bias": -10000.0,
+    "lengths": {"32": "npu.32.rknn", "64": "npu.64.rknn"},
+    "embedding_table": "words.npy",
+    "position_table": "positions.npy",
+}
+NPU_FILES = [
+    {"role": role, "name": name, "sha256": "0" * 64, "bytes": 1}
+    for role, name in (
+        ("rknn", "npu.32.rknn"),
+        ("rknn", "npu.64.rknn"),
+        ("table", "words.npy"),
+        ("table", "positions.npy"),
+    )
+]
+
+
+@pytest.mark.parametrize(
+    ("change", "complaint"),
+    [
+        ({"target": "../rk3588"}, "`target`"),
+        ({"toolkit": "latest"}, "`toolkit`"),
+        ({"precision": "int8"}, "`precision` is none of: fp16, hybrid-int8"),
+        ({"mask_bias": -3.4e38}, "`mask_bias`"),
+        ({"mask_bias": float("nan")}, "`mask_bias`"),
+        ({"lengths": {}}, "`lengths`"),
+        ({"lengths": {"0": "npu.32.rknn"}}, "`lengths`"),
+        ({"lengths": {"32": "npu.128.rknn"}}, "no rknn npu.128.rknn"),
+        ({"lengths": {"32": "words.npy"}}, "no rknn words.npy"),
+        ({"embedding_table": "npu.32.rknn"}, "no table npu.32.rknn"),
+        ({"position_table": 7}, "`position_table`"),
+    ],
+)
+def test_a_lie_about_the_npu_is_refused_by_name(
+    package_copy: Path, edit_manifest: Edit, change: dict[str, object], complaint: str
+) -> None:
+    edit_manifest(lambda raw: raw.update(npu=NPU, files=raw["files"] + NPU_FILES))
+    npu = load_manifest(package_copy).npu
+    assert npu is not None
+    assert dict(npu.lengths) == {32: "npu.32.rknn", 64: "npu.64.rknn"}
+
+    edit_manifest(replace_with("npu", NPU | change))
+
+    with pytest.raises(ModelError) as refused:
+        load_manifest(package_copy)
+    assert complaint in str(refused.value)
+
+
 json_values = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=20),
     lambda values: st.lists(values, max_size=3) | st.dictionaries(st.text(max_size=8), values, max_size=3),
     max_leaves=6,
 )
-KEYS = ("schema_version", "name", "kind", "dimensions", "max_length", "pooling", "normalize", "files", "tools")
+KEYS = ("schema_version", "name", "kind", "dimensions", "max_length", "pooling", "normalize", "files", "tools", "npu")
 
 
 @given(st.sampled_from(KEYS), json_values)

@@ -27,10 +27,13 @@ MAX_FILE_BYTES = 2 * 1024**3
 MAX_DIMENSIONS = 8192
 MIN_MAX_LENGTH = 8
 MAX_MAX_LENGTH = 8192
+MAX_NPU_LENGTHS = 16
 HOW_TO_GET_ONE = "run `npu-memory-convert all-MiniLM-L6-v2 --output DIR` and point the server at DIR"
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]{0,99}")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
+_VERSION = re.compile(r"[0-9]{1,4}(\.[0-9]{1,4}){1,3}")
+_TABLES = ("embedding_table", "position_table")
 
 
 class ModelKind(StrEnum):
@@ -57,11 +60,22 @@ class FileRole(StrEnum):
 
     ONNX = "onnx"
     TOKENIZER = "tokenizer"
+    RKNN = "rknn"
+    """What a Rockchip NPU runs, one file for each length."""
+    TABLE = "table"
+    """Rows that are looked up in front of the NPU, as a NumPy file."""
+
+
+class NpuPrecision(StrEnum):
+    """In what a Rockchip NPU computes."""
+
+    FP16 = "fp16"
+    HYBRID_INT8 = "hybrid-int8"
 
 
 @dataclass(frozen=True, slots=True)
 class ModelFile:
-    """One file: its role, its size in bytes, its checksum; only models have a precision."""
+    """One file: its role, its size in bytes, its checksum; only ONNX models have a precision."""
 
     role: FileRole
     name: str
@@ -79,6 +93,25 @@ class Agreement:
 
 
 @dataclass(frozen=True, slots=True)
+class NpuModel:
+    """The part of a package for a Rockchip NPU; what it computes is described in docs/npu.md.
+
+    target: the SoC it was compiled for, such as `rk3588`. toolkit: the version of rknn-toolkit2 that compiled it.
+    mask_bias: what is added to the attention of padding. lengths: tokens, special tokens and padding included, to the
+    name of the RKNN file. embedding_table: float16 [vocabulary, hidden], the first token type added; None if the NPU
+    looks the words up itself. position_table: float16 [longest length or more, hidden].
+    """
+
+    target: str
+    toolkit: str
+    precision: NpuPrecision
+    mask_bias: float
+    lengths: Mapping[int, str]
+    embedding_table: str | None
+    position_table: str | None
+
+
+@dataclass(frozen=True, slots=True)
 class ModelManifest:
     """All that is known about a converted model; max_length is in tokens, special tokens included."""
 
@@ -93,6 +126,7 @@ class ModelManifest:
     files: tuple[ModelFile, ...]
     tools: Mapping[str, str] = field(default_factory=dict)
     verification: Mapping[Precision, Agreement] = field(default_factory=dict)
+    npu: NpuModel | None = None
 
     def file(self, role: FileRole, precision: Precision | None = None) -> ModelFile:
         """Return the file of that role and precision. Raises ModelError if the package has none."""
@@ -101,6 +135,10 @@ class ModelManifest:
                 return file
         wanted = f"{precision} {role}" if precision else role
         raise ModelError(f"the package of {self.name} has no {wanted} file; {HOW_TO_GET_ONE}")
+
+    def named(self, name: str) -> ModelFile:
+        """Return the file of that name, which the manifest's check has found to be there."""
+        return next(file for file in self.files if file.name == name)
 
 
 def load_manifest(directory: Path) -> ModelManifest:
@@ -164,14 +202,49 @@ def _manifest(raw: Any) -> ModelManifest:
         files=tuple(_file(entry) for entry in files),
         tools=_tools(raw.get("tools", {})),
         verification=_verification(raw.get("verification", {})),
+        npu=_npu(raw["npu"]) if raw.get("npu") is not None else None,
     )
+    several = (FileRole.RKNN, FileRole.TABLE)
     for what, seen in (
         ("name", [file.name for file in manifest.files]),
-        ("role", [(file.role, file.precision) for file in manifest.files]),
+        ("role", [(file.role, file.precision) for file in manifest.files if file.role not in several]),
     ):
         if len(set(seen)) != len(seen):
             raise ValueError(f"two files have the same {what}")
+    if manifest.npu is not None:
+        _check_npu_files(manifest, manifest.npu)
     return manifest
+
+
+def _npu(raw: Any) -> NpuModel:
+    lengths = _value(raw, "lengths")
+    if not isinstance(lengths, dict) or not 1 <= len(lengths) <= MAX_NPU_LENGTHS:
+        raise ValueError(f"`lengths` is not an object of 1 to {MAX_NPU_LENGTHS} entries")
+    if not all(re.fullmatch(r"[1-9][0-9]{0,3}", length) for length in lengths):
+        raise ValueError("`lengths` has a key that is no number of tokens")
+    bias = _value(raw, "mask_bias")
+    if not isinstance(bias, int | float) or not -65_504 <= bias < 0:
+        raise ValueError("`mask_bias` is not a number below 0 that fits in 16 bits")
+    tables = {key: _text(raw, key, _NAME) if raw.get(key) is not None else None for key in _TABLES}
+    return NpuModel(
+        target=_text(raw, "target", _NAME),
+        toolkit=_text(raw, "toolkit", _VERSION),
+        precision=_choice(raw, "precision", NpuPrecision),
+        mask_bias=float(bias),
+        lengths={int(length): _text(lengths, length, _NAME) for length in sorted(lengths, key=int)},
+        embedding_table=tables["embedding_table"],
+        position_table=tables["position_table"],
+    )
+
+
+def _check_npu_files(manifest: ModelManifest, npu: NpuModel) -> None:
+    """Raise ValueError if a file of the NPU is not listed, or as something else."""
+    roles = {file.name: file.role for file in manifest.files}
+    wanted = [(name, FileRole.RKNN) for name in npu.lengths.values()]
+    wanted += [(name, FileRole.TABLE) for name in (npu.embedding_table, npu.position_table) if name is not None]
+    for name, role in wanted:
+        if roles.get(name) is not role:
+            raise ValueError(f"`files` has no {role} {name}, which `npu` names")
 
 
 def _file(raw: Any) -> ModelFile:
