@@ -79,7 +79,7 @@ async def test_memories_are_forgotten_all_or_none(
         await act(home, "forget", memory_ids=[ids[0], "unknown"])
     assert caught.value.translation_key == "not_found"
     assert (await memory.status(10)).memories == 3
-    assert await act(home, "forget", memory_ids=ids[:2]) == {"memory_ids": ids[:2]}
+    assert await act(home, "forget", memory_ids=ids[:2]) == {"dry_run": False, "count": 2, "memory_ids": ids[:2]}
     assert (await memory.status(10)).memories == 1
 
 
@@ -106,6 +106,18 @@ async def test_changes_need_no_response_and_questions_do(home: HomeAssistant, en
         ("remember", {"text": "x", "scope": "household\n"}),
         ("remember", {"text": "x", "created_at": "yesterday"}),
         ("remember", {"text": "x", "corrects": "not an id"}),
+        ("recall", {"text": "x", "scopes": ["everybody"]}),
+        ("recall", {"text": "x", "scopes": []}),
+        ("recall", {"text": "x", "reranker": "guessing"}),
+        ("get_context", {"text": "x", "max_tokens": 1}),
+        ("remember", {"text": "x", "expires_at": "soon"}),
+        ("correct", {"text": "x"}),
+        ("correct", {"memory_id": "x"}),
+        ("forget", {}),
+        ("forget", {"dry_run": True}),
+        ("forget", {"kind": "note"}),
+        ("forget", {"memory_ids": ["x"], "text": "x"}),
+        ("forget", {"older_than": "-1:00:00"}),
         ("forget", {"memory_ids": []}),
         ("forget", {"memory_ids": ["not an id"]}),
     ],

@@ -13,9 +13,12 @@ from homeassistant.util.yaml import load_yaml_dict
 from PIL import Image
 import pytest
 
-from custom_components.npu_memory import config_flow, services
+from custom_components.npu_memory import config_flow
+from custom_components.npu_memory.actions.asking import CONTEXT_SCHEMA, RECALL_SCHEMA
+from custom_components.npu_memory.actions.forgetting import FORGET_SCHEMA
+from custom_components.npu_memory.actions.keeping import CORRECT_SCHEMA, REMEMBER_SCHEMA
 from custom_components.npu_memory.const import DOMAIN, Capture, Fallback
-from custom_components.npu_memory.wire import ErrorCode, Kind, Strategy
+from custom_components.npu_memory.wire import ErrorCode, Kind, Reranker, Strategy
 
 FOLDER = Path(config_flow.__file__).parent
 QUALITY_RULES = [
@@ -119,7 +122,13 @@ def test_every_field_of_a_form_has_a_name_and_a_description(texts: dict[str, Any
 
 
 def test_every_choice_has_a_text(texts: dict[str, Any]) -> None:
-    for key, choices in (("strategy", Strategy), ("fallback", Fallback), ("capture", Capture), ("kind", Kind)):
+    for key, choices in (
+        ("strategy", Strategy),
+        ("fallback", Fallback),
+        ("capture", Capture),
+        ("kind", Kind),
+        ("reranker", Reranker),
+    ):
         assert set(texts["selector"][key]["options"]) == {choice.value for choice in choices}
 
 
@@ -130,10 +139,11 @@ def test_every_error_of_the_protocol_has_a_sentence(texts: dict[str, Any]) -> No
 def test_the_forms_of_the_actions_fit_what_the_actions_take(texts: dict[str, Any]) -> None:
     described = load_yaml_dict(str(FOLDER / "services.yaml"))
     schemas = {
-        "get_context": services.RECALL_SCHEMA,
-        "recall": services.RECALL_SCHEMA,
-        "remember": services.REMEMBER_SCHEMA,
-        "forget": services.FORGET_SCHEMA,
+        "get_context": CONTEXT_SCHEMA,
+        "recall": RECALL_SCHEMA,
+        "remember": REMEMBER_SCHEMA,
+        "correct": CORRECT_SCHEMA,
+        "forget": FORGET_SCHEMA,
     }
     icons = json.loads((FOLDER / "icons.json").read_text())
     assert set(described) == set(schemas) == set(texts["services"]) == set(icons["services"])

@@ -1,0 +1,1 @@
+"""The actions, one module for each thing that is done with memories."""
