@@ -130,6 +130,10 @@ class MemoryClient:
         """Ask for a page of memories; `within` in s. Raises `MemoryClientError`."""
         return await self._request(request, wire.Page, within)
 
+    async def prepare(self, within: float) -> wire.Prepared:
+        """Say that somebody is about to speak; `within` in s. Raises `MemoryClientError`, from an older server too."""
+        return await self._request(wire.PrepareRequest(), wire.Prepared, within)
+
     async def status(self, within: float) -> wire.Status:
         """Ask how the server is; `within` in s. Raises `MemoryClientError`."""
         return await self._request(wire.StatusRequest(), wire.Status, within)

@@ -423,6 +423,21 @@ class Status(Message):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class PrepareRequest(Message):
+    """Somebody is about to speak: wake what has slept, so that the question finds it awake."""
+
+    event_type: ClassVar[str] = "memory-prepare"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Prepared(Message):
+    """The next question costs what every question costs; `woken` says that there was something to wake."""
+
+    event_type: ClassVar[str] = "memory-prepared"
+    woken: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Failure(Message):
     """Wyoming's own `error`, with the request's id."""
 

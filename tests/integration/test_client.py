@@ -78,6 +78,10 @@ class TestTheRealServer:
             "The heating was serviced in March."
         ]
 
+    async def test_a_turn_is_prepared_before_anybody_has_spoken(self, memory: MemoryClient) -> None:
+        assert (await memory.prepare(10)).woken
+        assert not (await memory.prepare(10)).woken
+
     async def test_many_requests_at_once_get_each_its_own_answer(self, memory: MemoryClient) -> None:
         texts = [f"Parcel {number} is in the shed." for number in range(40)]
         stored = await asyncio.gather(*(memory.remember(wire.RememberRequest(text=text), 30) for text in texts))

@@ -36,12 +36,14 @@ from .store.group_commit import GroupCommit
 from .store.memories import Addition, Filter
 from .store.vectors import StoredVector
 from .wire import (
+    HOUSEHOLD,
     PROTOCOL_VERSION,
     Context,
     ForgetRequest,
     Forgotten,
     ListRequest,
     Page,
+    Prepared,
     RecallRequest,
     RememberRequest,
     Reranker,
@@ -55,6 +57,10 @@ LOGGER = logging.getLogger(__name__)
 Result = TypeVar("Result")
 
 TRUNCATE_AGAIN_SECONDS = 2.0
+IDLE_SECONDS = 5.0
+"""After so long without a question its code, its weights and the database have begun to leave the caches."""
+WAKING_SECONDS = 2.0
+WAKING_TEXT = "what did we say about that"
 AWAITED_EMBEDDINGS = 8
 """A question waits, within its budget, for so many memories that were just stored: some turns of the talk before it."""
 
@@ -93,6 +99,7 @@ class Memory:
         self._backlog = EmbeddingBacklog(loaded.retriever.slots_without_vector(), self._embed)
         self._truncating: asyncio.Task[None] | None = None
         self._started = monotonic()
+        self._last_asked = float("-inf")
         self._recalls = 0
         self._last_recall: Timings | None = None
 
@@ -167,6 +174,7 @@ class Memory:
         `StorageError`.
         """
         started = perf_counter()
+        self._last_asked = monotonic()
         deadline = started + request.budget_ms / 1000
         question = Question(
             text=request.text,
@@ -208,6 +216,28 @@ class Memory:
             degraded=recalled.degraded,
             left_out=answer.left_out,
         )
+
+    async def prepare(self, request_id: str = "") -> Prepared:
+        """Wake what a question needs, if nobody has asked for a while, by asking one. Raises `StorageError`.
+
+        A question that comes meanwhile waits for at most this one inference.
+        """
+        now = monotonic()
+        if now - self._last_asked < IDLE_SECONDS:
+            return Prepared(id=request_id, woken=False)
+        self._last_asked = now
+        question = Question(
+            text=WAKING_TEXT,
+            language=None,
+            strategy=self._defaults.strategy,
+            reranker=self._defaults.reranker,
+            scopes=(HOUSEHOLD,),
+            now_ms=milliseconds(datetime.now(UTC)),
+            top_k=self._defaults.top_k,
+            min_relevance=0.0,
+        )
+        await self._recaller.recall(question, perf_counter() + WAKING_SECONDS)
+        return Prepared(id=request_id, woken=True)
 
     async def list(self, request: ListRequest) -> Page:
         """Return a page of memories, newest first. Raises `InvalidRequestError` for a wrong cursor."""

@@ -28,6 +28,8 @@ from ..wire import (
     ListRequest,
     Message,
     Page,
+    Prepared,
+    PrepareRequest,
     RecallRequest,
     RememberRequest,
     Status,
@@ -73,6 +75,10 @@ class RemoteMemory:
     async def list(self, request: ListRequest) -> Page:
         """Ask the server for a page. Raises `NpuMemoryError`."""
         return await self._ask(request, Page)
+
+    async def prepare(self) -> Prepared:
+        """Tell the server that somebody is about to speak. Raises `NpuMemoryError`."""
+        return await self._ask(PrepareRequest(), Prepared)
 
     async def status(self) -> Status:
         """Ask the server how it is. Raises `NpuMemoryError`."""

@@ -19,6 +19,7 @@ from ..wire import (
     Greeting,
     ListRequest,
     Message,
+    PrepareRequest,
     RecallRequest,
     RememberRequest,
     StatusRequest,
@@ -52,6 +53,7 @@ REQUESTS: Mapping[str, Handler] = {
     RememberRequest.event_type: _handler(RememberRequest, Memory.remember),
     ForgetRequest.event_type: _handler(ForgetRequest, Memory.forget),
     ListRequest.event_type: _handler(ListRequest, Memory.list),
+    PrepareRequest.event_type: _handler(PrepareRequest, lambda memory, request: memory.prepare(request.id)),
     StatusRequest.event_type: _handler(StatusRequest, lambda memory, request: memory.status(request.id)),
 }
 
