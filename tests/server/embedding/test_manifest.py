@@ -11,6 +11,7 @@ import pytest
 from npu_memory_server.embedding.manifest import (
     MANIFEST_NAME,
     MAX_MANIFEST_BYTES,
+    POOLING,
     Agreement,
     FileRole,
     ModelFile,
@@ -18,7 +19,6 @@ from npu_memory_server.embedding.manifest import (
     ModelManifest,
     NpuModel,
     NpuPrecision,
-    Pooling,
     Precision,
     dump_manifest,
     load_manifest,
@@ -36,11 +36,20 @@ cosines = st.floats(0.9, 1.0)
 @st.composite
 def npu_models(draw: st.DrawFn) -> tuple[NpuModel, tuple[ModelFile, ...]]:
     lengths = {length: f"npu.{length}.rknn" for length in sorted(draw(st.sets(st.integers(1, 9999), min_size=1)))[:16]}
-    tables = draw(st.sampled_from([(None, None), ("npu.words.npy", "npu.positions.npy")]))
+    tables = draw(
+        st.sampled_from(
+            [
+                (None, None, None),
+                ("npu.words.npy", "npu.positions.npy", None),
+                ("npu.words.npy", "npu.positions.npy", "npu.types.npy"),
+            ]
+        )
+    )
+    pad = draw(st.integers(0, 30_000))
     files = [(FileRole.RKNN, name) for name in lengths.values()]
     files += [(FileRole.TABLE, name) for name in tables if name is not None]
     bias = draw(st.floats(-65_504, -1))
-    npu = NpuModel("rk3588", "2.5.0", draw(st.sampled_from(NpuPrecision)), bias, lengths, *tables)
+    npu = NpuModel("rk3588", "2.5.0", draw(st.sampled_from(NpuPrecision)), bias, lengths, *tables, pad)
     return npu, tuple(ModelFile(role, name, draw(sums), draw(st.integers(1, 10**9))) for role, name in files)
 
 
@@ -54,14 +63,15 @@ def manifests(draw: st.DrawFn) -> ModelManifest:
     ]
     tokenizer = ModelFile(FileRole.TOKENIZER, own_names[-1], draw(sums), draw(st.integers(1, 10**9)))
     npu, npu_files = draw(st.just((None, ())) | npu_models())
+    kind = draw(st.sampled_from(ModelKind))
     return ModelManifest(
         name=draw(names),
         revision=draw(names),
-        kind=ModelKind.EMBEDDER,
+        kind=kind,
         dimensions=draw(st.integers(1, 8192)),
         max_length=draw(st.integers(8, 8192)),
-        pooling=Pooling.MEAN,
-        normalize=True,
+        pooling=POOLING[kind],
+        normalize=kind is ModelKind.EMBEDDER,
         license=draw(names),
         files=(*files, tokenizer, *npu_files),
         tools=draw(st.dictionaries(names, names, max_size=5)),
@@ -127,9 +137,11 @@ def replace_in_file(key: str, value: object) -> Callable[[dict[str, Any]], objec
         (replace_with("name", "../../etc"), "`name`"),
         (replace_with("name", "a\nb"), "`name`"),
         (replace_with("revision", 7), "`revision`"),
-        (replace_with("kind", "cross-encoder"), "`kind` is none of: embedder"),
+        (replace_with("kind", "classifier"), "`kind` is none of: embedder, cross-encoder"),
+        (replace_with("kind", "cross-encoder"), "`pooling` is not cls"),
         (replace_with("kind", ["embedder"]), "`kind`"),
-        (replace_with("pooling", "cls"), "`pooling` is none of: mean"),
+        (replace_with("pooling", "cls"), "`pooling` is not mean"),
+        (replace_with("pooling", "max"), "`pooling` is none of: mean, cls"),
         (replace_with("normalize", False), "`normalize`"),
         (replace_with("normalize", 1), "`normalize`"),
         (replace_with("dimensions", 0), "`dimensions`"),
@@ -205,6 +217,10 @@ NPU_FILES = [
         ({"lengths": {"32": "words.npy"}}, "no rknn words.npy"),
         ({"embedding_table": "npu.32.rknn"}, "no table npu.32.rknn"),
         ({"position_table": 7}, "`position_table`"),
+        ({"type_table": "types.npy"}, "no table types.npy"),
+        ({"pad_id": -1}, "`pad_id`"),
+        ({"lengths": {"032": "npu.32.rknn"}}, "`lengths`"),
+        ({"lengths": {"٣٢": "npu.32.rknn"}}, "`lengths`"),
     ],
 )
 def test_a_lie_about_the_npu_is_refused_by_name(

@@ -8,16 +8,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
-from enum import Enum, StrEnum
+from enum import StrEnum
 import hashlib
 import json
 from pathlib import Path
 import re
-from typing import Any, TypeVar
+from typing import Any
 
 from ..errors import ModelError
-
-EnumT = TypeVar("EnumT", bound=Enum)
+from .manifest_fields import choice_of, integer_of, number_of, text_of, value_of
 
 MANIFEST_NAME = "manifest.json"
 SCHEMA_VERSION = 1
@@ -25,6 +24,10 @@ MAX_MANIFEST_BYTES = 64 * 1024
 MAX_FILE_BYTES = 2 * 1024**3
 """Protocol Buffers, and so an ONNX file, end at 2 GiB."""
 MAX_DIMENSIONS = 8192
+COSINES = (-1.001, 1.001)
+"""With what rounding adds."""
+LARGEST_MASK_BIAS = -65504.0
+"""The last number that 16 bits hold (IEEE 754 binary16)."""
 MIN_MAX_LENGTH = 8
 MAX_MAX_LENGTH = 8192
 MAX_NPU_LENGTHS = 16
@@ -33,19 +36,24 @@ HOW_TO_GET_ONE = "run `npu-memory-convert all-MiniLM-L6-v2 --output DIR` and poi
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]{0,99}")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 _VERSION = re.compile(r"[0-9]{1,4}(\.[0-9]{1,4}){1,3}")
-_TABLES = ("embedding_table", "position_table")
+_TABLES = ("embedding_table", "position_table", "type_table")
 
 
 class ModelKind(StrEnum):
     """What the model does."""
 
     EMBEDDER = "embedder"
+    CROSS_ENCODER = "cross-encoder"
 
 
 class Pooling(StrEnum):
-    """How the vector of a text comes from the vectors of its tokens."""
+    """How the vector of a text comes from the vectors of its tokens; that of a cross-encoder is the first token's."""
 
     MEAN = "mean"
+    CLS = "cls"
+
+
+POOLING = {ModelKind.EMBEDDER: Pooling.MEAN, ModelKind.CROSS_ENCODER: Pooling.CLS}
 
 
 class Precision(StrEnum):
@@ -60,10 +68,17 @@ class FileRole(StrEnum):
 
     ONNX = "onnx"
     TOKENIZER = "tokenizer"
+    TOKENIZER_SETTINGS = "tokenizer-settings"
+    """What other programs want to know of the tokenizer."""
     RKNN = "rknn"
     """What a Rockchip NPU runs, one file for each length."""
     TABLE = "table"
     """Rows that are looked up in front of the NPU, as a NumPy file."""
+    REPORT = "report"
+    """How the conversion went and what it was checked with."""
+
+
+REPEATABLE = frozenset({FileRole.TOKENIZER_SETTINGS, FileRole.RKNN, FileRole.TABLE, FileRole.REPORT})
 
 
 class NpuPrecision(StrEnum):
@@ -99,7 +114,8 @@ class NpuModel:
     target: the SoC it was compiled for, such as `rk3588`. toolkit: the version of rknn-toolkit2 that compiled it.
     mask_bias: what is added to the attention of padding. lengths: tokens, special tokens and padding included, to the
     name of the RKNN file. embedding_table: float16 [vocabulary, hidden], the first token type added; None if the NPU
-    looks the words up itself. position_table: float16 [longest length or more, hidden].
+    looks the words up itself. position_table: float16 [longest length or more, hidden]. type_table: float16
+    [2, hidden], for cross-encoders, whose embedding_table has no type added. pad_id: the token that fills up.
     """
 
     target: str
@@ -109,6 +125,8 @@ class NpuModel:
     lengths: Mapping[int, str]
     embedding_table: str | None
     position_table: str | None
+    type_table: str | None = None
+    pad_id: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,7 +171,7 @@ def load_manifest(directory: Path) -> ModelManifest:
         if len(content) > MAX_MANIFEST_BYTES:
             raise ValueError(f"it is larger than {MAX_MANIFEST_BYTES} bytes")
         raw = json.loads(content)
-        version = _integer(raw, "schema_version", 1, 2**31)
+        version = integer_of(raw, "schema_version", 1, 2**31)
         if version != SCHEMA_VERSION:
             raise ValueError(f"it has schema version {version}, and this server reads {SCHEMA_VERSION}")
         return _manifest(raw)
@@ -190,24 +208,24 @@ def _manifest(raw: Any) -> ModelManifest:
     files = raw.get("files")
     if not isinstance(files, list) or not 1 <= len(files) <= 100:
         raise ValueError("`files` is not a list of 1 to 100 entries")
+    kind = choice_of(raw, "kind", ModelKind)
     manifest = ModelManifest(
-        name=_text(raw, "name", _NAME),
-        revision=_text(raw, "revision", _NAME),
-        kind=_choice(raw, "kind", ModelKind),
-        dimensions=_integer(raw, "dimensions", 1, MAX_DIMENSIONS),
-        max_length=_integer(raw, "max_length", MIN_MAX_LENGTH, MAX_MAX_LENGTH),
-        pooling=_choice(raw, "pooling", Pooling),
-        normalize=_true(raw, "normalize"),
-        license=_text(raw, "license", _NAME),
+        name=text_of(raw, "name", _NAME),
+        revision=text_of(raw, "revision", _NAME),
+        kind=kind,
+        dimensions=integer_of(raw, "dimensions", 1, MAX_DIMENSIONS),
+        max_length=integer_of(raw, "max_length", MIN_MAX_LENGTH, MAX_MAX_LENGTH),
+        pooling=_pooling(raw, kind),
+        normalize=_normalized(raw, kind),
+        license=text_of(raw, "license", _NAME),
         files=tuple(_file(entry) for entry in files),
         tools=_tools(raw.get("tools", {})),
         verification=_verification(raw.get("verification", {})),
         npu=_npu(raw["npu"]) if raw.get("npu") is not None else None,
     )
-    several = (FileRole.RKNN, FileRole.TABLE)
     for what, seen in (
         ("name", [file.name for file in manifest.files]),
-        ("role", [(file.role, file.precision) for file in manifest.files if file.role not in several]),
+        ("role", [(file.role, file.precision) for file in manifest.files if file.role not in REPEATABLE]),
     ):
         if len(set(seen)) != len(seen):
             raise ValueError(f"two files have the same {what}")
@@ -217,47 +235,61 @@ def _manifest(raw: Any) -> ModelManifest:
 
 
 def _npu(raw: Any) -> NpuModel:
-    lengths = _value(raw, "lengths")
+    lengths = value_of(raw, "lengths")
     if not isinstance(lengths, dict) or not 1 <= len(lengths) <= MAX_NPU_LENGTHS:
         raise ValueError(f"`lengths` is not an object of 1 to {MAX_NPU_LENGTHS} entries")
     if not all(re.fullmatch(r"[1-9][0-9]{0,3}", length) for length in lengths):
         raise ValueError("`lengths` has a key that is no number of tokens")
-    bias = _value(raw, "mask_bias")
-    if not isinstance(bias, int | float) or not -65_504 <= bias < 0:
-        raise ValueError("`mask_bias` is not a number below 0 that fits in 16 bits")
-    tables = {key: _text(raw, key, _NAME) if raw.get(key) is not None else None for key in _TABLES}
+    tables = {key: text_of(raw, key, _NAME) if raw.get(key) is not None else None for key in _TABLES}
     return NpuModel(
-        target=_text(raw, "target", _NAME),
-        toolkit=_text(raw, "toolkit", _VERSION),
-        precision=_choice(raw, "precision", NpuPrecision),
-        mask_bias=float(bias),
-        lengths={int(length): _text(lengths, length, _NAME) for length in sorted(lengths, key=int)},
+        target=text_of(raw, "target", _NAME),
+        toolkit=text_of(raw, "toolkit", _VERSION),
+        precision=choice_of(raw, "precision", NpuPrecision),
+        mask_bias=number_of(raw, "mask_bias", LARGEST_MASK_BIAS, 0.0),
+        lengths={int(length): text_of(lengths, length, _NAME) for length in sorted(lengths, key=int)},
         embedding_table=tables["embedding_table"],
         position_table=tables["position_table"],
+        type_table=tables["type_table"],
+        pad_id=integer_of(raw, "pad_id", 0, 2**31) if "pad_id" in raw else 0,
     )
 
 
 def _check_npu_files(manifest: ModelManifest, npu: NpuModel) -> None:
     """Raise ValueError if a file of the NPU is not listed, or as something else."""
     roles = {file.name: file.role for file in manifest.files}
+    tables = (npu.embedding_table, npu.position_table, npu.type_table)
     wanted = [(name, FileRole.RKNN) for name in npu.lengths.values()]
-    wanted += [(name, FileRole.TABLE) for name in (npu.embedding_table, npu.position_table) if name is not None]
+    wanted += [(name, FileRole.TABLE) for name in tables if name is not None]
     for name, role in wanted:
         if roles.get(name) is not role:
             raise ValueError(f"`files` has no {role} {name}, which `npu` names")
 
 
+def _pooling(raw: Any, kind: ModelKind) -> Pooling:
+    pooling = choice_of(raw, "pooling", Pooling)
+    if pooling is not POOLING[kind]:
+        raise ValueError(f"`pooling` is not {POOLING[kind]}, as it is for the kind {kind}")
+    return pooling
+
+
+def _normalized(raw: Any, kind: ModelKind) -> bool:
+    value = value_of(raw, "normalize")
+    if kind is ModelKind.EMBEDDER and value is not True:
+        raise ValueError("`normalize` is not true: vectors of another length than 1 cannot be searched")
+    return value is True
+
+
 def _file(raw: Any) -> ModelFile:
-    role = _choice(raw, "role", FileRole)
-    name = _text(raw, "name", _NAME)
+    role = choice_of(raw, "role", FileRole)
+    name = text_of(raw, "name", _NAME)
     if name == MANIFEST_NAME:
         raise ValueError(f"`files` holds {MANIFEST_NAME} itself")
-    precision = _choice(raw, "precision", Precision) if role is FileRole.ONNX else None
+    precision = choice_of(raw, "precision", Precision) if role is FileRole.ONNX else None
     return ModelFile(
         role=role,
         name=name,
-        sha256=_text(raw, "sha256", _SHA256),
-        bytes=_integer(raw, "bytes", 1, MAX_FILE_BYTES),
+        sha256=text_of(raw, "sha256", _SHA256),
+        bytes=integer_of(raw, "bytes", 1, MAX_FILE_BYTES),
         precision=precision,
     )
 
@@ -265,55 +297,13 @@ def _file(raw: Any) -> ModelFile:
 def _tools(raw: Any) -> dict[str, str]:
     if not isinstance(raw, dict):
         raise ValueError("`tools` is not an object")  # noqa: TRY004 - one kind of error for a manifest that cannot be used
-    return {name: _text(raw, name, _NAME) for name in raw}
+    return {name: text_of(raw, name, _NAME) for name in raw}
 
 
 def _verification(raw: Any) -> dict[Precision, Agreement]:
     if not isinstance(raw, dict):
         raise ValueError("`verification` is not an object")  # noqa: TRY004
     return {
-        Precision(name): Agreement(_cosine(entry, "cosine_mean"), _cosine(entry, "cosine_min"))
+        Precision(name): Agreement(number_of(entry, "cosine_mean", *COSINES), number_of(entry, "cosine_min", *COSINES))
         for name, entry in raw.items()
     }
-
-
-def _value(raw: Any, key: str) -> Any:
-    if not isinstance(raw, dict) or key not in raw:
-        raise ValueError(f"`{key}` is missing")
-    return raw[key]
-
-
-def _text(raw: Any, key: str, pattern: re.Pattern[str]) -> str:
-    value = _value(raw, key)
-    if not isinstance(value, str) or not pattern.fullmatch(value):
-        raise ValueError(f"`{key}` is not of the form {pattern.pattern}")
-    return value
-
-
-def _integer(raw: Any, key: str, lowest: int, highest: int) -> int:
-    value = _value(raw, key)
-    if type(value) is not int or not lowest <= value <= highest:
-        raise ValueError(f"`{key}` is not a whole number from {lowest} to {highest}")
-    return value
-
-
-def _true(raw: Any, key: str) -> bool:
-    if _value(raw, key) is not True:
-        raise ValueError(f"`{key}` is not true: vectors of another length than 1 cannot be searched")
-    return True
-
-
-def _cosine(raw: Any, key: str) -> float:
-    value = _value(raw, key)
-    if not isinstance(value, float) or not -1.001 <= value <= 1.001:
-        raise ValueError(f"`{key}` is not a cosine")
-    return value
-
-
-def _choice(raw: Any, key: str, choices: type[EnumT]) -> EnumT:
-    value = _value(raw, key)
-    try:
-        return choices(value)
-    except ValueError as error:
-        known = ", ".join(str(choice) for choice in choices)
-        raise ValueError(f"`{key}` is none of: {known}") from error
