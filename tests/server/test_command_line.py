@@ -57,6 +57,18 @@ def without_nothing(data: dict[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in data.items() if value not in (None, [])}
 
 
+def test_nothing_is_reported_to_the_maker_of_the_runtime(tmp_path: Path) -> None:
+    home = tmp_path / "home"
+    home.mkdir()
+    # onnxruntime reports nothing while its own tests or anybody's CI run.
+    silencing = ("CI", "ORT_DISABLE_TELEMETRY", "ORT_RUNNING_UNIT_TESTS", "TF_BUILD", "GITHUB_ACTIONS")
+    variables = {name: value for name, value in environment({"HOME": str(home)}).items() if name not in silencing}
+    variables = {name: value for name, value in variables.items() if not name.startswith("XDG_")}
+    command = command_line("remember", "The spare key is with Bo.", "--data-dir", tmp_path / "data")
+    subprocess.run(command, env=variables, check=True, capture_output=True, timeout=LONGEST_SECONDS)
+    assert list(home.iterdir()) == []
+
+
 def listed(run: Run, data: Path, *options: str) -> list[dict[str, Any]]:
     return lines_of(run("list", "--all", "--json", *options, data=data).stdout)
 
