@@ -4,9 +4,12 @@ from enum import StrEnum
 
 from homeassistant.core import HomeAssistant, SupportsResponse, callback
 from homeassistant.helpers.service import async_register_admin_service
+import probatio
 
 from .actions.asking import CONTEXT_SCHEMA, RECALL_SCHEMA, get_context, recall
+from .actions.exporting import EXPORT_SCHEMA, export_memories
 from .actions.forgetting import FORGET_CHECK, forget
+from .actions.importing import IMPORT_CHECK, import_memories
 from .actions.keeping import CORRECT_SCHEMA, REMEMBER_SCHEMA, correct, remember
 from .const import DOMAIN
 
@@ -15,8 +18,10 @@ class Action(StrEnum):
     """Names of the actions."""
 
     CORRECT = "correct"
+    EXPORT_MEMORIES = "export_memories"
     FORGET = "forget"
     GET_CONTEXT = "get_context"
+    IMPORT_MEMORIES = "import_memories"
     RECALL = "recall"
     REMEMBER = "remember"
 
@@ -31,4 +36,9 @@ def async_setup_services(hass: HomeAssistant) -> None:
         (Action.CORRECT, correct, CORRECT_SCHEMA, SupportsResponse.OPTIONAL),
     ):
         hass.services.async_register(DOMAIN, action, function, schema, response)
-    async_register_admin_service(hass, DOMAIN, Action.FORGET, forget, FORGET_CHECK, SupportsResponse.OPTIONAL)
+    for restricted, for_administrators, check in (
+        (Action.FORGET, forget, FORGET_CHECK),
+        (Action.IMPORT_MEMORIES, import_memories, IMPORT_CHECK),
+        (Action.EXPORT_MEMORIES, export_memories, probatio.All(EXPORT_SCHEMA)),
+    ):
+        async_register_admin_service(hass, DOMAIN, restricted, for_administrators, check, SupportsResponse.OPTIONAL)

@@ -62,6 +62,20 @@ async def test_the_context_comes_with_where_the_time_went(home: HomeAssistant, e
     assert nothing["memories"] == []
 
 
+async def test_every_memory_says_why_it_was_chosen_where_that_is_asked(
+    home: HomeAssistant, entry: MockConfigEntry
+) -> None:
+    await act(home, "remember", text=HEATING)
+    question = {"text": "When was the heating serviced?", "budget_ms": 5000}
+    (found,) = (await act(home, "get_context", **question))["memories"]
+    assert 0 < found["why"]["lexical"] <= 1
+    assert found["why"]["place"] == 1
+    assert found["why"]["repeats"] == []
+    assert all(isinstance(value, float) for value in found["why"]["contributions"].values())
+    assert "why" not in (await act(home, "recall", **question))["memories"][0]
+    assert "why" in (await act(home, "recall", **question, explain=True))["memories"][0]
+
+
 async def test_a_correction_replaces_what_was_true_before(
     home: HomeAssistant, entry: MockConfigEntry, memory: MemoryClient
 ) -> None:

@@ -15,9 +15,12 @@ import pytest
 
 from custom_components.npu_memory import config_flow
 from custom_components.npu_memory.actions.asking import CONTEXT_SCHEMA, RECALL_SCHEMA
+from custom_components.npu_memory.actions.exporting import EXPORT_SCHEMA
 from custom_components.npu_memory.actions.forgetting import FORGET_SCHEMA
+from custom_components.npu_memory.actions.importing import IMPORT_SCHEMA
 from custom_components.npu_memory.actions.keeping import CORRECT_SCHEMA, REMEMBER_SCHEMA
 from custom_components.npu_memory.const import DOMAIN, Capture, Fallback
+from custom_components.npu_memory.importing.files import Format
 from custom_components.npu_memory.wire import ErrorCode, Kind, Reranker, Strategy
 
 FOLDER = Path(config_flow.__file__).parent
@@ -128,6 +131,7 @@ def test_every_choice_has_a_text(texts: dict[str, Any]) -> None:
         ("capture", Capture),
         ("kind", Kind),
         ("reranker", Reranker),
+        ("format", Format),
     ):
         assert set(texts["selector"][key]["options"]) == {choice.value for choice in choices}
 
@@ -140,6 +144,8 @@ def test_the_forms_of_the_actions_fit_what_the_actions_take(texts: dict[str, Any
     described = load_yaml_dict(str(FOLDER / "services.yaml"))
     schemas = {
         "get_context": CONTEXT_SCHEMA,
+        "import_memories": IMPORT_SCHEMA,
+        "export_memories": EXPORT_SCHEMA,
         "recall": RECALL_SCHEMA,
         "remember": REMEMBER_SCHEMA,
         "correct": CORRECT_SCHEMA,

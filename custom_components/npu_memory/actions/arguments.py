@@ -33,6 +33,7 @@ class Argument(StrEnum):
     CREATED_AT = "created_at"
     DRY_RUN = "dry_run"
     ENTITY_ID = "entity_id"
+    EXPLAIN = "explain"
     EXPIRES_AT = "expires_at"
     FORMAT = "format"
     KIND = "kind"
@@ -94,4 +95,10 @@ def memory_data(memory: MemoryItem) -> dict[str, Any]:
     """Return a memory as the response of an action has it."""
     data: Mapping[str, Any] = asdict(memory)
     flags = [flag.value for flag in memory.flags]
-    return {**data, "kind": memory.kind.value, "tags": list(memory.tags), "flags": flags}
+    response = {**data, "kind": memory.kind.value, "tags": list(memory.tags), "flags": flags}
+    if memory.why is None:
+        del response["why"]
+    else:
+        contributions = {one.signal: one.value for one in memory.why.contributions}
+        response["why"] = {**data["why"], "contributions": contributions, "repeats": list(memory.why.repeats)}
+    return response

@@ -38,6 +38,7 @@ OF_THE_REQUEST = (
     Argument.SPEAKER,
     Argument.LANGUAGE,
     Argument.ALLOW_SECRETS,
+    Argument.EXPLAIN,
 )
 
 _RECALL: dict[Any, Any] = {
@@ -55,13 +56,14 @@ _RECALL: dict[Any, Any] = {
     ),
     probatio.Optional(Argument.ALLOW_SECRETS): cv.boolean,
 }
-RECALL_SCHEMA = probatio.Schema(_RECALL)
+RECALL_SCHEMA = probatio.Schema({**_RECALL, probatio.Optional(Argument.EXPLAIN, default=False): cv.boolean})
 CONTEXT_SCHEMA = probatio.Schema(
     {
         **_RECALL,
         probatio.Optional(Argument.MAX_TOKENS): probatio.All(
             probatio.Coerce(int), probatio.Range(min=MIN_CONTEXT_TOKENS, max=MAX_CONTEXT_TOKENS)
         ),
+        probatio.Optional(Argument.EXPLAIN, default=True): cv.boolean,
     }
 )
 
