@@ -10,6 +10,7 @@ from homeassistant.util.hass_dict import HassKey
 from .capture import CaptureQueue
 from .const import DOMAIN, SUBENTRY_CONVERSATION
 from .coordinator import NpuMemoryConfigEntry, NpuMemoryCoordinator, NpuMemoryData
+from .options import ServerOptions
 from .services import async_setup_services
 
 CONFIG_SCHEMA = cv.config_entry_only_config_schema(DOMAIN)
@@ -39,7 +40,8 @@ async def async_setup_entry(hass: HomeAssistant, entry: NpuMemoryConfigEntry) ->
             raise
         await coordinator.connect_later(error)
     captured = hass.data.setdefault(CAPTURED, {}).setdefault(entry.entry_id, CaptureQueue())
-    entry.runtime_data = NpuMemoryData(coordinator.client, coordinator, captured)
+    options = ServerOptions.from_entry(entry.options)
+    entry.runtime_data = NpuMemoryData(coordinator.client, coordinator, captured, options)
     entry.async_create_background_task(hass, captured.run(coordinator.client), f"{DOMAIN} capture")
     await hass.config_entries.async_forward_entry_setups(entry, PLATFORMS)
     entry.async_on_unload(entry.add_update_listener(_reload))

@@ -11,105 +11,37 @@ from homeassistant.config_entries import (
     ConfigFlow,
     ConfigFlowResult,
     ConfigSubentryFlow,
+    OptionsFlow,
     SubentryFlowResult,
 )
 from homeassistant.const import CONF_HOST, CONF_NAME, CONF_PORT, CONF_TOKEN
 from homeassistant.core import HomeAssistant, callback
 from homeassistant.helpers import entity_registry as er
-from homeassistant.helpers.selector import (
-    EntitySelector,
-    EntitySelectorConfig,
-    NumberSelector,
-    NumberSelectorConfig,
-    NumberSelectorMode,
-    SelectSelector,
-    SelectSelectorConfig,
-    SelectSelectorMode,
-    TextSelector,
-    TextSelectorConfig,
-    TextSelectorType,
-)
 import probatio
 
 from .client import MemoryClientError, NotAMemoryServer, WrongToken, WrongVersion, probe
 from .const import (
     CONF_AGENT,
-    CONF_BUDGET_MS,
-    CONF_CAPTURE,
-    CONF_FALLBACK,
-    CONF_STRATEGY,
-    CONF_TOP_K,
-    DEFAULT_ASSISTANT_NAME,
-    DEFAULT_BUDGET_MS,
-    DEFAULT_TOP_K,
+    CONF_DEVICE,
+    CONF_SPEAKERS,
     DOMAIN,
-    MAX_BUDGET_MS,
-    MIN_BUDGET_MS,
     NAME,
     SUBENTRY_CONVERSATION,
-    Capture,
-    Fallback,
 )
 from .entity import is_ours
 from .errors import placeholders, translation_key
-from .wire import DEFAULT_PORT, MAX_TOP_K, Greeting, Strategy
+from .forms import (
+    ASSISTANT_SCHEMA,
+    NEW_ASSISTANT_SCHEMA,
+    OPTIONS_SCHEMA,
+    SERVER_SCHEMA,
+    TOKEN_SCHEMA,
+    flat,
+    in_sections,
+)
+from .wire import Greeting
 
 _LOGGER = logging.getLogger(__name__)
-
-TOKEN_SELECTOR = TextSelector(TextSelectorConfig(type=TextSelectorType.PASSWORD, autocomplete="current-password"))
-
-SERVER_SCHEMA = probatio.Schema(
-    {
-        probatio.Required(CONF_HOST): TextSelector(),
-        probatio.Required(CONF_PORT, default=DEFAULT_PORT): probatio.All(
-            NumberSelector(NumberSelectorConfig(min=1, max=65535, mode=NumberSelectorMode.BOX)), probatio.Coerce(int)
-        ),
-        probatio.Required(CONF_TOKEN): TOKEN_SELECTOR,
-    }
-)
-TOKEN_SCHEMA = probatio.Schema({probatio.Required(CONF_TOKEN): TOKEN_SELECTOR})
-
-ASSISTANT_SCHEMA = probatio.Schema(
-    {
-        probatio.Optional(CONF_AGENT): EntitySelector(EntitySelectorConfig(domain=conversation.DOMAIN)),
-        probatio.Required(CONF_STRATEGY, default=Strategy.HYBRID.value): SelectSelector(
-            SelectSelectorConfig(
-                options=[strategy.value for strategy in Strategy],
-                translation_key=CONF_STRATEGY,
-                mode=SelectSelectorMode.DROPDOWN,
-            )
-        ),
-        probatio.Required(CONF_TOP_K, default=DEFAULT_TOP_K): probatio.All(
-            NumberSelector(NumberSelectorConfig(min=1, max=MAX_TOP_K, mode=NumberSelectorMode.BOX)),
-            probatio.Coerce(int),
-        ),
-        probatio.Required(CONF_BUDGET_MS, default=DEFAULT_BUDGET_MS): probatio.All(
-            NumberSelector(
-                NumberSelectorConfig(
-                    min=MIN_BUDGET_MS, max=MAX_BUDGET_MS, unit_of_measurement="ms", mode=NumberSelectorMode.BOX
-                )
-            ),
-            probatio.Coerce(int),
-        ),
-        probatio.Required(CONF_FALLBACK, default=Fallback.NO_CONTEXT.value): SelectSelector(
-            SelectSelectorConfig(
-                options=[fallback.value for fallback in Fallback],
-                translation_key=CONF_FALLBACK,
-                mode=SelectSelectorMode.LIST,
-            )
-        ),
-        probatio.Required(CONF_CAPTURE, default=Capture.BOTH.value): SelectSelector(
-            SelectSelectorConfig(
-                options=[capture.value for capture in Capture],
-                translation_key=CONF_CAPTURE,
-                mode=SelectSelectorMode.LIST,
-            )
-        ),
-    }
-)
-NEW_ASSISTANT_SCHEMA = probatio.Schema({probatio.Required(CONF_NAME, default=DEFAULT_ASSISTANT_NAME): str}).extend(
-    ASSISTANT_SCHEMA.schema
-)
 
 
 class NpuMemoryConfigFlow(ConfigFlow, domain=DOMAIN):
@@ -151,6 +83,13 @@ class NpuMemoryConfigFlow(ConfigFlow, domain=DOMAIN):
         if user_input is not None and (greeting := await self._probe(user_input)):
             return await self._update(entry, greeting, user_input)
         return self._form("reconfigure", SERVER_SCHEMA, user_input or entry.data)
+
+    @staticmethod
+    @callback
+    @override
+    def async_get_options_flow(config_entry: ConfigEntry) -> ServerOptionsFlow:
+        """Return the form of what holds for all assistants."""
+        return ServerOptionsFlow()
 
     @classmethod
     @callback
@@ -203,6 +142,25 @@ class NpuMemoryConfigFlow(ConfigFlow, domain=DOMAIN):
         )
 
 
+class ServerOptionsFlow(OptionsFlow):
+    """Say who speaks where."""
+
+    async def async_step_init(self, user_input: dict[str, Any] | None = None) -> ConfigFlowResult:
+        """Ask for everything on one page; the entry loads again by itself."""
+        errors: dict[str, str] = {}
+        if user_input is not None:
+            devices = [row[CONF_DEVICE] for row in user_input.get(CONF_SPEAKERS, ())]
+            if len(devices) == len(set(devices)):
+                return self.async_create_entry(data=user_input)
+            errors[CONF_SPEAKERS] = "device_twice"
+        suggested = self.config_entry.options if user_input is None else user_input
+        return self.async_show_form(
+            step_id="init",
+            data_schema=self.add_suggested_values_to_schema(OPTIONS_SCHEMA, suggested),
+            errors=errors,
+        )
+
+
 class AssistantFlow(ConfigSubentryFlow):
     """Add an assistant with memory, or change one."""
 
@@ -219,7 +177,7 @@ class AssistantFlow(ConfigSubentryFlow):
     ) -> SubentryFlowResult:
         errors: dict[str, str] = {}
         if user_input is not None:
-            data = dict(user_input)
+            before = data = flat(user_input)
             if agent := data.pop(CONF_AGENT, None):
                 data[CONF_AGENT], error = _checked_agent(self.hass, agent)
                 if error:
@@ -228,7 +186,7 @@ class AssistantFlow(ConfigSubentryFlow):
                 return self._save(data)
         return self.async_show_form(
             step_id=step_id,
-            data_schema=self.add_suggested_values_to_schema(schema, user_input if user_input is not None else before),
+            data_schema=self.add_suggested_values_to_schema(schema, in_sections(before)),
             errors=errors,
         )
 
@@ -248,8 +206,6 @@ def _checked_agent(hass: HomeAssistant, agent: str) -> tuple[str, str | None]:
     """Return the entity id of an agent, and why it cannot be put behind an assistant with memory."""
     registry = er.async_get(hass)
     entity_id = er.async_resolve_entity_id(registry, agent) or agent
-    if entity_id == conversation.HOME_ASSISTANT_AGENT:
-        return entity_id, "default_agent"
     if is_ours(hass, entity_id):
         return entity_id, "own_agent"
     if registry.async_get(entity_id) is None and conversation.async_get_agent_info(hass, entity_id) is None:

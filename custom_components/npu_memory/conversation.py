@@ -1,38 +1,44 @@
 """An assistant with memory: in front of a conversation agent, or answering from memory itself."""
 
-from collections.abc import Sequence
-from functools import partial
+from contextvars import ContextVar
 import logging
+import time
 from typing import Literal, override
 
 from homeassistant.components import conversation
 from homeassistant.config_entries import ConfigSubentry
 from homeassistant.const import ATTR_SUPPORTED_FEATURES, MATCH_ALL
 from homeassistant.core import Event, EventStateChangedData, HomeAssistant, State, callback
-from homeassistant.helpers import chat_session, entity_registry as er, intent
+from homeassistant.helpers import entity_registry as er, intent
+from homeassistant.helpers.dispatcher import async_dispatcher_send
 from homeassistant.helpers.entity_platform import AddConfigEntryEntitiesCallback
 from homeassistant.helpers.event import async_track_entity_registry_updated_event, async_track_state_change_event
-from homeassistant.util import dt as dt_util
-from homeassistant.util.hass_dict import HassKey
 
-from .client import CannotConnect, MemoryClientError
-from .const import CONF_AGENT, DOMAIN, SUBENTRY_CONVERSATION, Capture
+from .client import CannotConnect, MemoryClientError, TooLate
+from .const import CONF_AGENT, SUBENTRY_CONVERSATION, Capture
 from .coordinator import NpuMemoryConfigEntry
+from .delivery import Delivery, deliver
 from .entity import NpuMemoryAssistantEntity, is_ours
 from .options import AssistantOptions
-from .prompt import fallback_prompt, memory_prompt, spoken_answer
+from .prompt import message_without_memory, spoken_answer
+from .report import Outcome, Recalled, TurnReport, report_of
+from .session import Session, async_get_session
 from .turn import Turn, essence
-from .wire import MemoryItem
 
 _LOGGER = logging.getLogger(__name__)
 
 PARALLEL_UPDATES = 0
 
 AGENT_MISSING_SPOKEN = "The assistant behind my memory is not available. Please check the settings of NPU Memory."
+CIRCLE_SPOKEN = "The assistant behind my memory asks me in turn. Please check the settings of NPU Memory."
 NOT_REACHED_SPOKEN = "I cannot look into my memory right now."
 
-CALLERS_PROMPTS: HassKey[dict[str, str | None]] = HassKey(f"{DOMAIN}_callers_prompts")
-"""By conversation: what whoever started it wants the model to be told; it comes with the first turn only."""
+NOT_UNDERSTOOD = (intent.IntentResponseErrorCode.NO_INTENT_MATCH, intent.IntentResponseErrorCode.NO_VALID_TARGETS)
+"""What Home Assistant's agent answers to a question that is not about the home's devices; the second if it sounds as if
+it were."""
+
+_ANSWERING: ContextVar[frozenset[str]] = ContextVar("npu_memory_answering", default=frozenset())
+"""The assistants that wait for an answer of the agent behind them."""
 
 
 async def async_setup_entry(
@@ -53,6 +59,7 @@ class MemoryConversationEntity(NpuMemoryAssistantEntity, conversation.Conversati
     def __init__(self, entry: NpuMemoryConfigEntry, subentry: ConfigSubentry) -> None:
         """Read the options."""
         super().__init__(entry, subentry)
+        self._attr_unique_id = subentry.subentry_id
         self.options = AssistantOptions.from_subentry(subentry.data)
         self._recall_fails = False
 
@@ -110,87 +117,176 @@ class MemoryConversationEntity(NpuMemoryAssistantEntity, conversation.Conversati
     async def _async_handle_message(
         self, user_input: conversation.ConversationInput, chat_log: conversation.ChatLog
     ) -> conversation.ConversationResult:
-        turn = await Turn.begin(self.hass, user_input, chat_log.conversation_id)
-        if self.options.agent:
-            return await self._answer_with_agent(user_input, chat_log, turn)
-        return await self._answer_from_memory(user_input, chat_log, turn)
+        if self.subentry.subentry_id in (answering := _ANSWERING.get()):
+            return self._without_an_agent(user_input, chat_log, Outcome.CIRCLE, CIRCLE_SPOKEN)
+        turn = await Turn.begin(self.hass, user_input, chat_log.conversation_id, self.memory.options)
+        session = async_get_session(self.hass, user_input, chat_log)
+        if self.options.agent is None:
+            return await self._answer_from_memory(user_input, chat_log, turn, session)
+        if not self._agent_is_there():
+            return self._without_an_agent(user_input, chat_log, Outcome.AGENT_MISSING, AGENT_MISSING_SPOKEN)
+        token = _ANSWERING.set(answering | {self.subentry.subentry_id})
+        try:
+            if self.options.agent == conversation.HOME_ASSISTANT_AGENT:
+                return await self._answer_after_home_assistant(user_input, chat_log, turn, session)
+            return await self._answer_with_agent(user_input, chat_log, turn, session)
+        finally:
+            _ANSWERING.reset(token)
 
     async def _answer_with_agent(
-        self, user_input: conversation.ConversationInput, chat_log: conversation.ChatLog, turn: Turn
+        self,
+        user_input: conversation.ConversationInput,
+        chat_log: conversation.ChatLog,
+        turn: Turn,
+        session: Session,
     ) -> conversation.ConversationResult:
-        if not self._agent_is_there():
-            return _error(user_input, chat_log, AGENT_MISSING_SPOKEN)
-        known = {essence(said) for content in chat_log.content[1:-1] if (said := _text_of(content))}
-        memories = await self._recall(turn, len(known))
-        if memories is None:
-            prompt = fallback_prompt(self.options.fallback)
-        else:
-            chosen = turn.choose(memories, known, self.options.top_k)
-            prompt = memory_prompt(chosen, dt_util.get_default_time_zone())
-        if callers_prompt := _callers_prompt(self.hass, user_input, chat_log):
-            prompt = f"{callers_prompt}\n\n{prompt}"
-        result = await conversation.async_converse(
+        """Let the agent answer with the memories at hand."""
+        known = {essence(message_without_memory(text)) for c in chat_log.content[1:-1] if (text := _text_of(c))}
+        recalled = await self._recall(turn, len(known))
+        memories = turn.choose(recalled.memories, known, self.options.top_k) if recalled.context else None
+        delivery = deliver(user_input.text, memories, session, self.options)
+        if delivery.message != user_input.text:
+            chat_log.content[-1] = conversation.UserContent(content=delivery.message)
+        result = await self._converse(user_input, chat_log, delivery.message, delivery.system_prompt)
+        self._report(_report_of(turn, recalled, delivery, chat_log))
+        if result.response.response_type is not intent.IntentResponseType.ERROR:
+            self._remember(turn, session, result.response.speech.get("plain", {}).get("speech"))
+        return result
+
+    async def _answer_after_home_assistant(
+        self,
+        user_input: conversation.ConversationInput,
+        chat_log: conversation.ChatLog,
+        turn: Turn,
+        session: Session,
+    ) -> conversation.ConversationResult:
+        """Let Home Assistant's own agent do what it understands, and quote memories where it does not."""
+        result = await self._converse(user_input, chat_log, user_input.text, session.callers_prompt)
+        if result.response.error_code not in NOT_UNDERSTOOD:
+            self._report(report_of(Outcome.NOT_NEEDED, Recalled(), turn.text))
+            if result.response.response_type is not intent.IntentResponseType.ERROR:
+                self._remember(turn, session, result.response.speech.get("plain", {}).get("speech"))
+            return result
+        recalled = await self._recall(turn, 0)
+        if not turn.choose(recalled.memories, (), self.options.top_k):
+            self._report(report_of(recalled.failure or Outcome.NOTHING_RELEVANT, recalled, turn.text))
+            self._remember(turn, session, None)
+            return result
+        if isinstance(chat_log.content[-1], conversation.AssistantContent):
+            chat_log.content.pop()  # that it has not understood
+        return self._quote(user_input, chat_log, turn, session, recalled)
+
+    async def _answer_from_memory(
+        self,
+        user_input: conversation.ConversationInput,
+        chat_log: conversation.ChatLog,
+        turn: Turn,
+        session: Session,
+    ) -> conversation.ConversationResult:
+        """Answer by quoting."""
+        recalled = await self._recall(turn, 0)
+        if recalled.failure not in (None, Outcome.NOTHING_SAID):
+            return self._without_an_agent(user_input, chat_log, recalled.failure, NOT_REACHED_SPOKEN)
+        return self._quote(user_input, chat_log, turn, session, recalled)
+
+    def _quote(
+        self,
+        user_input: conversation.ConversationInput,
+        chat_log: conversation.ChatLog,
+        turn: Turn,
+        session: Session,
+        recalled: Recalled,
+    ) -> conversation.ConversationResult:
+        memories = turn.choose(recalled.memories, (), self.options.top_k)
+        session.tell(memories, stays=False)
+        answer = spoken_answer(memories, turn.started)
+        chat_log.async_add_assistant_content_without_tools(
+            conversation.AssistantContent(agent_id=user_input.agent_id, content=answer)
+        )
+        outcome = recalled.failure or (Outcome.GIVEN if memories else Outcome.NOTHING_RELEVANT)
+        self._report(report_of(outcome, recalled, turn.text, given=len(memories)))
+        self._remember(turn, session, None)
+        response = intent.IntentResponse(language=user_input.language)
+        response.async_set_speech(answer)
+        return conversation.ConversationResult(response=response, conversation_id=chat_log.conversation_id)
+
+    def _without_an_agent(
+        self,
+        user_input: conversation.ConversationInput,
+        chat_log: conversation.ChatLog,
+        outcome: Outcome,
+        sentence: str,
+    ) -> conversation.ConversationResult:
+        self._report(report_of(outcome, Recalled(), user_input.text))
+        response = intent.IntentResponse(language=user_input.language)
+        response.async_set_error(intent.IntentResponseErrorCode.FAILED_TO_HANDLE, sentence)
+        return conversation.ConversationResult(response=response, conversation_id=chat_log.conversation_id)
+
+    async def _converse(
+        self,
+        user_input: conversation.ConversationInput,
+        chat_log: conversation.ChatLog,
+        message: str,
+        system_prompt: str | None,
+    ) -> conversation.ConversationResult:
+        return await conversation.async_converse(
             self.hass,
-            user_input.text,
+            message,
             chat_log.conversation_id,
             user_input.context,
             language=user_input.language,
             agent_id=self.options.agent,
             device_id=user_input.device_id,
             satellite_id=user_input.satellite_id,
-            extra_system_prompt=prompt,
+            extra_system_prompt=system_prompt,
         )
-        if result.response.response_type is not intent.IntentResponseType.ERROR:
-            self._remember(turn, result.response.speech.get("plain", {}).get("speech"))
-        return result
 
-    async def _answer_from_memory(
-        self, user_input: conversation.ConversationInput, chat_log: conversation.ChatLog, turn: Turn
-    ) -> conversation.ConversationResult:
-        memories = await self._recall(turn, 0)
-        if memories is None:
-            return _error(user_input, chat_log, NOT_REACHED_SPOKEN)
-        answer = spoken_answer(turn.choose(memories, (), self.options.top_k), turn.started)
-        chat_log.async_add_assistant_content_without_tools(
-            conversation.AssistantContent(agent_id=user_input.agent_id, content=answer)
-        )
-        self._remember(turn, None)
-        response = intent.IntentResponse(language=user_input.language)
-        response.async_set_speech(answer)
-        return conversation.ConversationResult(response=response, conversation_id=chat_log.conversation_id)
-
-    async def _recall(self, turn: Turn, known: int) -> Sequence[MemoryItem] | None:
-        """Return what memory has within the budget, or None if it could not be asked; the turn goes on in any case."""
+    async def _recall(self, turn: Turn, known: int) -> Recalled:
+        """Ask memory, and wait no longer than the budget; the turn goes on in any case."""
         if not turn.text:
-            return ()
+            return Recalled(failure=Outcome.NOTHING_SAID)
+        started = time.monotonic()
+        context, failure = None, None
         try:
             context = await self.memory.client.recall(
                 turn.recall_request(self.options, known), self.options.budget_ms / 1000
             )
         except CannotConnect:
-            return None
+            failure = Outcome.NOT_CONNECTED
         except MemoryClientError as error:
+            failure = Outcome.TOO_LATE if isinstance(error, TooLate) else Outcome.REFUSED
             self._recall_failed(error)
-            return None
         except Exception:
+            failure = Outcome.FAILED
             _LOGGER.exception("Unexpected error while recalling for %s", self.entity_id)
-            return None
-        if self._recall_fails:
+        if failure is None and self._recall_fails:
             self._recall_fails = False
             _LOGGER.info("%s has its memory in time again", self.entity_id)
-        return context.memories
+        return Recalled(context=context, failure=failure, waited_ms=(time.monotonic() - started) * 1000)
 
     def _recall_failed(self, error: MemoryClientError) -> None:
         if not self._recall_fails:
             self._recall_fails = True
             _LOGGER.warning("%s answers without memory: %s", self.entity_id, error)
 
-    def _remember(self, turn: Turn, answer: str | None) -> None:
+    def _remember(self, turn: Turn, session: Session, answer: str | None) -> None:
+        if self.options.capture not in (Capture.USER, Capture.BOTH) or not turn.text:
+            return
         captured = self.memory.captured
-        if self.options.capture is not Capture.NOTHING and turn.text:
-            captured.add(turn.said())
+        scope = turn.scope(private=self.options.private)
+        captured.add(turn.said(scope))
         if self.options.capture is Capture.BOTH and answer and answer.strip():
-            captured.add(turn.answered(answer.strip()))
+            captured.add(turn.answered(answer.strip(), session.scope_of_answer(scope)))
+
+    @callback
+    def _report(self, report: TurnReport) -> None:
+        """Tell what memory did for this turn: in the trace, and to the entities of this assistant."""
+        conversation.async_conversation_trace_append(
+            conversation.ConversationTraceEventType.AGENT_DETAIL,
+            {"memory": {"outcome": report.outcome.value, **report.as_attributes()}},
+        )
+        self.memory.turns[self.subentry.subentry_id] = report
+        async_dispatcher_send(self.hass, self.turn_signal, report)
 
     def _agent_is_there(self) -> bool:
         """Say whether there is an agent to ask; one of our own would ask itself."""
@@ -199,34 +295,17 @@ class MemoryConversationEntity(NpuMemoryAssistantEntity, conversation.Conversati
         return conversation.async_get_agent_info(self.hass, self.options.agent) is not None
 
 
+def _report_of(turn: Turn, recalled: Recalled, delivery: Delivery, chat_log: conversation.ChatLog) -> TurnReport:
+    quoted = delivery.quoted
+    if recalled.failure is not None:
+        outcome = recalled.failure
+    elif not quoted.memories and not delivery.told:
+        outcome = Outcome.NOTHING_RELEVANT
+    else:
+        outcome = Outcome.GIVEN if delivery.has_arrived(chat_log) else Outcome.NOT_TAKEN
+    given = len(quoted.memories) if outcome is Outcome.GIVEN else 0
+    return report_of(outcome, recalled, turn.text, given=given, told=delivery.told, tokens=quoted.tokens)
+
+
 def _text_of(content: conversation.Content) -> str | None:
     return None if isinstance(content, conversation.ToolResultContent) else content.content
-
-
-@callback
-def _callers_prompt(
-    hass: HomeAssistant, user_input: conversation.ConversationInput, chat_log: conversation.ChatLog
-) -> str | None:
-    """Return what the caller wants the model to be told, also in the turns after the one that said so."""
-    prompts = hass.data.setdefault(CALLERS_PROMPTS, {})
-    conversation_id = chat_log.conversation_id
-    if conversation_id not in prompts:
-        prompts[conversation_id] = chat_log.extra_system_prompt
-        if (session := chat_session.current_session.get()) is not None:
-            session.async_on_cleanup(partial(_forget_prompt, prompts, conversation_id))
-    if user_input.extra_system_prompt:
-        prompts[conversation_id] = user_input.extra_system_prompt
-    return prompts[conversation_id]
-
-
-@callback
-def _forget_prompt(prompts: dict[str, str | None], conversation_id: str) -> None:
-    prompts.pop(conversation_id, None)
-
-
-def _error(
-    user_input: conversation.ConversationInput, chat_log: conversation.ChatLog, sentence: str
-) -> conversation.ConversationResult:
-    response = intent.IntentResponse(language=user_input.language)
-    response.async_set_error(intent.IntentResponseErrorCode.FAILED_TO_HANDLE, sentence)
-    return conversation.ConversationResult(response=response, conversation_id=chat_log.conversation_id)

@@ -1,6 +1,6 @@
 """The state of the memory server, and the way its errors are told to Home Assistant."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 import logging
 from typing import override
@@ -15,6 +15,8 @@ from .capture import CaptureQueue
 from .client import MemoryClient, MemoryClientError, WrongToken
 from .const import DOMAIN
 from .errors import setup_error, translated
+from .options import ServerOptions
+from .report import TurnReport
 from .wire import Status
 
 _LOGGER = logging.getLogger(__name__)
@@ -32,6 +34,9 @@ class NpuMemoryData:
     client: MemoryClient
     coordinator: NpuMemoryCoordinator
     captured: CaptureQueue
+    options: ServerOptions
+    turns: dict[str, TurnReport] = field(default_factory=dict)
+    """By subentry: the last turn of an assistant."""
 
 
 class NpuMemoryCoordinator(DataUpdateCoordinator[Status | None]):

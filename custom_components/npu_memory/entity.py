@@ -20,7 +20,7 @@ class NpuMemoryAssistantEntity(Entity):
         self.entry = entry
         self.memory = entry.runtime_data
         self.subentry = subentry
-        self._attr_unique_id = subentry.subentry_id
+        self.turn_signal = f"{DOMAIN}_turn_{subentry.subentry_id}"
         self._attr_device_info = DeviceInfo(
             entry_type=DeviceEntryType.SERVICE,
             identifiers={(DOMAIN, subentry.subentry_id)},

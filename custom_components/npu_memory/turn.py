@@ -8,12 +8,12 @@ from typing import Self
 
 from homeassistant.components.conversation import ConversationInput
 from homeassistant.core import HomeAssistant
-from homeassistant.helpers import area_registry as ar, device_registry as dr
 from homeassistant.util import dt as dt_util
 from homeassistant.util.ulid import ulid_now
 
-from .options import AssistantOptions
+from .options import AssistantOptions, ServerOptions
 from .prompt import ASSISTANT
+from .speaking import Place, Speaker, device_of, visible_scopes, who_speaks
 from .wire import (
     HOUSEHOLD,
     MAX_NAME_CHARACTERS,
@@ -23,77 +23,62 @@ from .wire import (
     MemoryItem,
     RecallRequest,
     RememberRequest,
-    Strategy,
 )
 
 ASSIST = "assist"
-PERSON = "person"
-USER_ID = "user_id"
 SERVERS_SHARE = 0.85
 """Of the budget; the rest is for the way there and back, so that what the server finds in time arrives in time."""
 
 REPETITIONS = 10
 """More memories than wanted are asked for, since some may repeat the question or each other."""
-MIN_RELEVANCE = 0.2
-"""Less is not put before a model. No memory that answers a question to the sample household, and is found, has less
-than 0.23 with the hybrid strategy; the other strategies have scales of their own."""
 
 _NO_WORD = re.compile(r"\W+")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Turn:
-    """What is known about a turn when it begins; `area` is the name of the room, `area_id` its id."""
+    """What is known about a turn when it begins."""
 
     text: str
     started: datetime
     session: str
-    speaker: str | None
+    speaker: Speaker
+    place: Place
     language: str | None
-    device_id: str | None
-    area_id: str | None
-    area: str | None
     source: str
 
     @classmethod
-    async def begin(cls, hass: HomeAssistant, user_input: ConversationInput, session: str) -> Self:
+    async def begin(
+        cls, hass: HomeAssistant, user_input: ConversationInput, session: str, options: ServerOptions
+    ) -> Self:
         """Look up who speaks and in which room."""
-        device = dr.async_get(hass).async_get(user_input.device_id) if user_input.device_id else None
-        area = ar.async_get(hass).async_get_area(device.area_id) if device and device.area_id else None
+        device_id = device_of(hass, user_input.device_id, user_input.satellite_id)
         return cls(
             text=user_input.text.strip()[:MAX_TEXT_CHARACTERS],
             started=dt_util.now(),
             session=session,
-            speaker=await _speaker(hass, user_input.context.user_id),
+            speaker=await who_speaks(
+                hass, user_input.context.user_id, device_id, user_input.satellite_id, options.speakers
+            ),
+            place=Place.of_device(hass, device_id),
             language=user_input.language,
-            device_id=device.id if device else None,
-            area_id=area.id if area else None,
-            area=area.name[:MAX_NAME_CHARACTERS] if area else None,
             source=(user_input.satellite_id or user_input.device_id or ASSIST)[:MAX_NAME_CHARACTERS],
         )
-
-    @property
-    def scopes(self) -> tuple[str, ...]:
-        """Return what may be recalled here: what the household shares, and what belongs to this room and device."""
-        scopes = [HOUSEHOLD]
-        if self.area_id:
-            scopes.append(f"area:{self.area_id}")
-        if self.device_id:
-            scopes.append(f"device:{self.device_id}")
-        return tuple(scopes)
 
     def recall_request(self, options: AssistantOptions, known: int) -> RecallRequest:
         """Return the question to memory, for more memories than wanted: `choose` will leave some out."""
         return RecallRequest(
             text=self.text,
-            scopes=self.scopes,
-            speaker=self.speaker,
+            scopes=visible_scopes(options.whose, self.speaker, self.place),
+            speaker=self.speaker.name,
             language=self.language,
             asked_at=self.started.isoformat(),
             top_k=min(options.top_k + known + REPETITIONS, MAX_TOP_K),
             strategy=options.strategy,
-            min_relevance=MIN_RELEVANCE if options.strategy is Strategy.HYBRID else 0.0,
+            reranker=options.reranker,
+            min_relevance=options.min_relevance,
             budget_ms=max(1.0, options.budget_ms * SERVERS_SHARE),
+            allow_secrets=options.allow_secrets,
         )
 
     def choose(self, memories: Iterable[MemoryItem], known: Collection[str], top_k: int) -> list[MemoryItem]:
@@ -111,22 +96,27 @@ class Turn:
                 chosen.append(memory)
         return chosen[:top_k]
 
-    def said(self) -> RememberRequest:
+    def scope(self, *, private: bool) -> str:
+        """Return whose a turn is: its speaker's alone if `private` and if it is known who that is, or everybody's."""
+        return (self.speaker.private_scope if private else None) or HOUSEHOLD
+
+    def said(self, scope: str) -> RememberRequest:
         """Return what the user said, to be remembered."""
-        return self._remember(self.text, self.speaker, self.started)
+        return self._remember(self.text, self.speaker.name, self.started, scope)
 
-    def answered(self, answer: str) -> RememberRequest:
+    def answered(self, answer: str, scope: str) -> RememberRequest:
         """Return the assistant's answer, to be remembered after what the user said."""
-        return self._remember(answer[:MAX_TEXT_CHARACTERS], ASSISTANT, dt_util.now())
+        return self._remember(answer[:MAX_TEXT_CHARACTERS], ASSISTANT, dt_util.now(), scope)
 
-    def _remember(self, text: str, speaker: str | None, moment: datetime) -> RememberRequest:
+    def _remember(self, text: str, speaker: str | None, moment: datetime, scope: str) -> RememberRequest:
         return RememberRequest(
             text=text,
             memory_id=ulid_now(),
             kind=Kind.TURN,
             speaker=speaker,
+            scope=scope,
             session=self.session,
-            area=self.area,
+            area=self.place.area,
             source=self.source,
             language=self.language,
             created_at=moment.isoformat(),
@@ -136,14 +126,3 @@ class Turn:
 def essence(text: str) -> str:
     """Return what two texts have in common that differ in punctuation, white space and case only."""
     return _NO_WORD.sub(" ", text).strip().casefold() or text
-
-
-async def _speaker(hass: HomeAssistant, user_id: str | None) -> str | None:
-    """Return the name of the person who belongs to a user, or the user's own name."""
-    if user_id is None:
-        return None
-    for person in hass.states.async_all(PERSON):
-        if person.attributes.get(USER_ID) == user_id:
-            return person.name[:MAX_NAME_CHARACTERS]
-    user = await hass.auth.async_get_user(user_id)
-    return user.name[:MAX_NAME_CHARACTERS] if user and user.name and not user.system_generated else None

@@ -47,11 +47,10 @@ async def add_assistant(home: HomeAssistant, entry_id: str) -> str:
     if subentry_id is None:
         answers = {
             "name": ASSISTANT_NAME,
-            "strategy": "hybrid",
-            "top_k": 5,
-            "budget_ms": 200,
-            "fallback": "no_context",
             "capture": "nothing",  # so that a second demonstration finds the same memories
+            "recall": {},
+            "prompt": {},
+            "privacy": {},
         }
         await home.flow("config/config_entries/subentries/flow", {"handler": [entry_id, "conversation"]}, answers)
         subentries = await home.command("config_entries/subentries/list", entry_id=entry_id)

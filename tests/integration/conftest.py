@@ -85,7 +85,12 @@ async def agent(home: HomeAssistant) -> RecordingAgent:
 async def add_entry(home: HomeAssistant) -> AsyncIterator[AddEntry]:
     """Return a function that sets up an entry with one assistant for every dict of options; unloads it in the end."""
 
-    async def add(data: dict[str, Any], *assistants: dict[str, Any], unique_id: str = "instance") -> MockConfigEntry:
+    async def add(
+        data: dict[str, Any],
+        *assistants: dict[str, Any],
+        unique_id: str = "instance",
+        options: dict[str, Any] | None = None,
+    ) -> MockConfigEntry:
         subentries = [
             ConfigSubentry(
                 data=MappingProxyType(options),
@@ -99,6 +104,7 @@ async def add_entry(home: HomeAssistant) -> AsyncIterator[AddEntry]:
             domain=DOMAIN,
             title="NPU Memory",
             data=data,
+            options=options or {},
             unique_id=unique_id,
             subentries_data=[subentry.as_dict() for subentry in subentries],
         )

@@ -25,7 +25,21 @@ from tests.integration.waiting import until
 
 type Result = Any
 
-DEFAULTS = {"strategy": "hybrid", "top_k": 5, "budget_ms": 200, "fallback": "no_context", "capture": "both"}
+DEFAULTS = {
+    "capture": "both",
+    "strategy": "hybrid",
+    "top_k": 5,
+    "reranker": "server",
+    "budget_ms": 200,
+    "injection": "system_prompt",
+    "max_tokens": 500,
+    "fallback": "no_context",
+    "whose": "place",
+    "private": False,
+    "allow_secrets": False,
+}
+CLOSED = {"recall": {}, "prompt": {}, "privacy": {}}
+"""The sections of the form as somebody leaves them who never opens them."""
 
 
 @pytest.fixture(autouse=True)
@@ -243,7 +257,7 @@ class TestAssistants:
     ) -> None:
         form = await self.begin(home, entry)
         assert form["type"] is FlowResultType.FORM
-        result = await self.answer(home, form, {"name": "Butler", CONF_AGENT: AGENT})
+        result = await self.answer(home, form, {"name": "Butler", CONF_AGENT: AGENT, **CLOSED})
         assert result["type"] is FlowResultType.CREATE_ENTRY
         subentry = self.only_one(entry)
         assert subentry.title == "Butler"
@@ -256,13 +270,12 @@ class TestAssistants:
 
     async def test_one_without_a_language_model(self, home: HomeAssistant, entry: MockConfigEntry) -> None:
         form = await self.begin(home, entry)
-        await self.answer(home, form, {"name": "Diary"})
+        await self.answer(home, form, {"name": "Diary", **CLOSED})
         assert self.only_one(entry).data == DEFAULTS
 
     @pytest.mark.parametrize(
         ("refused", "error"),
         [
-            ("conversation.home_assistant", "default_agent"),
             ("conversation.nobody", "agent_not_found"),
             (ASSISTANT, "own_agent"),
         ],
@@ -278,11 +291,11 @@ class TestAssistants:
     ) -> None:
         entry = await add_entry(memory_server.entry_data, {})
         form = await self.begin(home, entry)
-        form = await self.answer(home, form, {"name": "Butler", CONF_AGENT: refused, "top_k": 7})
+        form = await self.answer(home, form, {"name": "Butler", CONF_AGENT: refused, **CLOSED, "recall": {"top_k": 7}})
         assert form["errors"] == {CONF_AGENT: error}
         assert get_schema_suggested_value(form["data_schema"].schema, "name") == "Butler"
-        assert get_schema_suggested_value(form["data_schema"].schema, "top_k") == 7
-        result = await self.answer(home, form, {"name": "Butler", CONF_AGENT: AGENT})
+        assert get_schema_suggested_value(form["data_schema"].schema["recall"].schema.schema, "top_k") == 7
+        result = await self.answer(home, form, {"name": "Butler", CONF_AGENT: AGENT, **CLOSED})
         assert result["type"] is FlowResultType.CREATE_ENTRY
 
     async def test_an_agent_may_be_named_by_its_registry_id(
@@ -290,27 +303,40 @@ class TestAssistants:
     ) -> None:
         registered = entity_registry.async_get_or_create("conversation", "a_model", "1", object_id_base="away")
         form = await self.begin(home, entry)
-        await self.answer(home, form, {"name": "Butler", CONF_AGENT: registered.id})
+        await self.answer(home, form, {"name": "Butler", CONF_AGENT: registered.id, **CLOSED})
         assert self.only_one(entry).data[CONF_AGENT] == registered.entity_id
 
     @pytest.mark.parametrize(
-        "wrong", [{"top_k": 0}, {"top_k": 51}, {"budget_ms": 19}, {"budget_ms": 2001}, {"strategy": "guessing"}]
+        "wrong",
+        [
+            {"recall": {"top_k": 0}},
+            {"recall": {"top_k": 51}},
+            {"recall": {"budget_ms": 19}},
+            {"recall": {"budget_ms": 2001}},
+            {"recall": {"strategy": "guessing"}},
+            {"recall": {"min_relevance": 1.1}},
+            {"prompt": {"max_tokens": 15}},
+            {"privacy": {"whose": "everybody's"}},
+        ],
     )
     async def test_what_makes_no_sense_is_refused(
         self, wrong: dict[str, Any], home: HomeAssistant, entry: MockConfigEntry
     ) -> None:
         form = await self.begin(home, entry)
         with pytest.raises(InvalidData):
-            await self.answer(home, form, {"name": "Butler", **wrong})
+            await self.answer(home, form, {"name": "Butler", **CLOSED, **wrong})
 
     async def test_an_assistant_can_be_changed(self, home: HomeAssistant, entry: MockConfigEntry) -> None:
-        await self.answer(home, await self.begin(home, entry), {"name": "Butler", CONF_AGENT: AGENT, "top_k": 7})
+        asked = {"name": "Butler", CONF_AGENT: AGENT, **CLOSED, "recall": {"top_k": 7, "min_relevance": 0.3}}
+        await self.answer(home, await self.begin(home, entry), asked)
         subentry_id = self.only_one(entry).subentry_id
         form = await entry.start_subentry_reconfigure_flow(home, subentry_id)
         assert "name" not in form["data_schema"].schema
-        assert get_schema_suggested_value(form["data_schema"].schema, "top_k") == 7
+        recall = form["data_schema"].schema["recall"].schema.schema
+        assert get_schema_suggested_value(recall, "top_k") == 7
+        assert get_schema_suggested_value(recall, "min_relevance") == 0.3
         assert get_schema_suggested_value(form["data_schema"].schema, CONF_AGENT) == AGENT
-        result = await self.answer(home, form, {**DEFAULTS, "strategy": "recent"})
+        result = await self.answer(home, form, {**CLOSED, "recall": {"strategy": "recent"}})
         assert result["reason"] == "reconfigure_successful"
         subentry = self.only_one(entry)
         assert (subentry.title, subentry.data) == ("Butler", {**DEFAULTS, "strategy": "recent"})

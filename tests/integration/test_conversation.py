@@ -22,7 +22,8 @@ from pytest_homeassistant_custom_component.common import MockConfigEntry, MockUs
 from custom_components.npu_memory import client as client_module, prompt, wire
 from custom_components.npu_memory.client import MemoryClient
 from custom_components.npu_memory.const import CONF_AGENT
-from custom_components.npu_memory.conversation import AGENT_MISSING_SPOKEN, CALLERS_PROMPTS, NOT_REACHED_SPOKEN
+from custom_components.npu_memory.conversation import AGENT_MISSING_SPOKEN, NOT_REACHED_SPOKEN
+from custom_components.npu_memory.session import SESSIONS
 from tests.integration import faults
 from tests.integration.agent import AGENT, OutOfOrderError, RecordingAgent, add_agent
 from tests.integration.conftest import ASSISTANT, AddEntry
@@ -156,12 +157,12 @@ class TestInFrontOfAnAgent:
         self, home: HomeAssistant, assistant: MockConfigEntry, agent: RecordingAgent
     ) -> None:
         result = await say(home, "Yes?", extra_system_prompt="The garage is open.")
-        assert result.conversation_id in home.data[CALLERS_PROMPTS]
+        assert result.conversation_id in home.data[SESSIONS]
         later = dt_util.utcnow() + chat_session.CONVERSATION_TIMEOUT + timedelta(seconds=2)
         home.data[chat_session.DATA_CHAT_SESSION][result.conversation_id].last_updated -= timedelta(hours=1)
         async_fire_time_changed(home, later)
         await home.async_block_till_done()
-        assert home.data[CALLERS_PROMPTS] == {}
+        assert home.data[SESSIONS] == {}
 
     async def test_everything_about_the_turn_is_passed_on(
         self, home: HomeAssistant, assistant: MockConfigEntry, agent: RecordingAgent
@@ -303,11 +304,11 @@ class TestWhatIsRemembered:
         home.states.async_set("person.ben", "home", {"user_id": "somebody else", "friendly_name": "Ben"})
         await say(home, "I am anna72.", context=Context(user_id=user.id), device_id=device.id)
         home.states.async_set("person.anna", "home", {"user_id": user.id, "friendly_name": "Anna"})
-        await say(home, "I am Anna.", context=Context(user_id=user.id), satellite_id="assist_satellite.kitchen")
+        await say(home, "I am Anna.", context=Context(user_id=user.id))
         found = {m.text: m for m in await remembered(memory, 4)}
         first, second = found["I am anna72."], found["I am Anna."]
         assert (first.speaker, first.area, first.source) == ("anna72", "Kitchen", device.id)
-        assert (second.speaker, second.area, second.source) == ("Anna", None, "assist_satellite.kitchen")
+        assert (second.speaker, second.area, second.source) == ("Anna", None, "assist")
 
     async def test_a_room_knows_what_belongs_to_it_and_another_does_not(
         self,

@@ -7,19 +7,20 @@ import re
 from typing import Any
 
 from homeassistant.core import HomeAssistant
+from homeassistant.data_entry_flow import section
 from homeassistant.helpers.selector import validate_selector
 from homeassistant.loader import async_get_integration
 from homeassistant.util.yaml import load_yaml_dict
 from PIL import Image
 import pytest
 
-from custom_components.npu_memory import config_flow
+from custom_components.npu_memory import config_flow, forms
 from custom_components.npu_memory.actions.asking import CONTEXT_SCHEMA, RECALL_SCHEMA
 from custom_components.npu_memory.actions.exporting import EXPORT_SCHEMA
 from custom_components.npu_memory.actions.forgetting import FORGET_SCHEMA
 from custom_components.npu_memory.actions.importing import IMPORT_SCHEMA
 from custom_components.npu_memory.actions.keeping import CORRECT_SCHEMA, REMEMBER_SCHEMA
-from custom_components.npu_memory.const import DOMAIN, Capture, Fallback
+from custom_components.npu_memory.const import DOMAIN, SERVER_DECIDES, Capture, Fallback, Injection, Whose
 from custom_components.npu_memory.importing.files import Format
 from custom_components.npu_memory.wire import ErrorCode, Kind, Reranker, Strategy
 
@@ -114,14 +115,21 @@ def test_every_field_of_a_form_has_a_name_and_a_description(texts: dict[str, Any
     steps = texts["config"]["step"]
     assistant = texts["config_subentries"]["conversation"]["step"]
     for step, schema in (
-        (steps["user"], config_flow.SERVER_SCHEMA),
-        (steps["reconfigure"], config_flow.SERVER_SCHEMA),
-        (steps["reauth_confirm"], config_flow.TOKEN_SCHEMA),
-        (assistant["user"], config_flow.NEW_ASSISTANT_SCHEMA),
-        (assistant["reconfigure"], config_flow.ASSISTANT_SCHEMA),
+        (steps["user"], forms.SERVER_SCHEMA),
+        (steps["reconfigure"], forms.SERVER_SCHEMA),
+        (steps["reauth_confirm"], forms.TOKEN_SCHEMA),
+        (assistant["user"], forms.NEW_ASSISTANT_SCHEMA),
+        (assistant["reconfigure"], forms.ASSISTANT_SCHEMA),
+        (texts["options"]["step"]["init"], forms.OPTIONS_SCHEMA),
     ):
-        names = {str(key) for key in schema.schema}
-        assert set(step["data"]) == set(step["data_description"]) == names
+        fields = {str(key): field for key, field in schema.schema.items()}
+        sections = {name: field.schema for name, field in fields.items() if isinstance(field, section)}
+        assert set(step["data"]) == set(step["data_description"]) == fields.keys() - sections.keys()
+        assert set(step.get("sections", {})) == set(sections)
+        for name, inner in sections.items():
+            described = step["sections"][name]
+            assert described["name"]
+            assert set(described["data"]) == set(described["data_description"]) == {str(key) for key in inner.schema}
 
 
 def test_every_choice_has_a_text(texts: dict[str, Any]) -> None:
@@ -129,11 +137,13 @@ def test_every_choice_has_a_text(texts: dict[str, Any]) -> None:
         ("strategy", Strategy),
         ("fallback", Fallback),
         ("capture", Capture),
+        ("injection", Injection),
+        ("whose", Whose),
         ("kind", Kind),
-        ("reranker", Reranker),
+        ("reranker", (SERVER_DECIDES, *Reranker)),
         ("format", Format),
     ):
-        assert set(texts["selector"][key]["options"]) == {choice.value for choice in choices}
+        assert set(texts["selector"][key]["options"]) == {str(choice) for choice in choices}
 
 
 def test_every_error_of_the_protocol_has_a_sentence(texts: dict[str, Any]) -> None:
