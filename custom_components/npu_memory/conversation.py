@@ -1,5 +1,6 @@
 """An assistant with memory: in front of a conversation agent, or answering from memory itself."""
 
+from contextlib import suppress
 from contextvars import ContextVar
 import logging
 import time
@@ -15,7 +16,7 @@ from homeassistant.helpers.entity_platform import AddConfigEntryEntitiesCallback
 from homeassistant.helpers.event import async_track_entity_registry_updated_event, async_track_state_change_event
 
 from .client import CannotConnect, MemoryClientError, TooLate
-from .const import CONF_AGENT, SUBENTRY_CONVERSATION, Capture
+from .const import CONF_AGENT, DOMAIN, SUBENTRY_CONVERSATION, Capture
 from .coordinator import NpuMemoryConfigEntry
 from .delivery import Delivery, deliver
 from .entity import NpuMemoryAssistantEntity, is_ours
@@ -28,6 +29,9 @@ from .turn import Turn, essence
 _LOGGER = logging.getLogger(__name__)
 
 PARALLEL_UPDATES = 0
+
+PREPARE_SECONDS = 10.0
+"""Of speech, at most: then the question is there itself."""
 
 AGENT_MISSING_SPOKEN = "The assistant behind my memory is not available. Please check the settings of NPU Memory."
 CIRCLE_SPOKEN = "The assistant behind my memory asks me in turn. Please check the settings of NPU Memory."
@@ -110,6 +114,7 @@ class MemoryConversationEntity(NpuMemoryAssistantEntity, conversation.Conversati
 
     @override
     async def async_prepare(self, language: str | None = None) -> None:
+        self.entry.async_create_background_task(self.hass, self._wake_memory(), f"{DOMAIN} prepare")
         if self._agent_is_there():
             await conversation.async_prepare_agent(self.hass, self.options.agent, language or self.hass.config.language)
 
@@ -240,6 +245,10 @@ class MemoryConversationEntity(NpuMemoryAssistantEntity, conversation.Conversati
             satellite_id=user_input.satellite_id,
             extra_system_prompt=system_prompt,
         )
+
+    async def _wake_memory(self) -> None:
+        with suppress(MemoryClientError):  # the turn that follows will say so, if it is still true then
+            await self.memory.client.prepare(PREPARE_SECONDS)
 
     async def _recall(self, turn: Turn, known: int) -> Recalled:
         """Ask memory, and wait no longer than the budget; the turn goes on in any case."""

@@ -179,6 +179,25 @@ class TestInFrontOfAnAgent:
         await conversation.async_prepare_agent(home, ASSISTANT, "en")
         assert agent.prepared == ["en"]
 
+    async def test_preparing_wakes_the_server_and_does_not_wait_for_it(
+        self, home: HomeAssistant, agent: RecordingAgent, add_entry: AddEntry
+    ) -> None:
+        asked = asyncio.Event()
+
+        async def sleepy(request: wire.Frame) -> list[wire.Message]:
+            if request.type == wire.PrepareRequest.event_type:
+                asked.set()
+                return []
+            return await faults.healthy(request)
+
+        async with faults.listening(faults.memory_server(sleepy)) as port:
+            data = {"host": "127.0.0.1", "port": port, "token": faults.TOKEN}
+            entry = await add_entry(data, {CONF_AGENT: AGENT})
+            await conversation.async_prepare_agent(home, ASSISTANT, "en")
+            async with asyncio.timeout(GENEROUS_SECONDS):
+                await asked.wait()
+            await home.config_entries.async_unload(entry.entry_id)
+
     async def test_an_error_of_the_agent_is_passed_on_and_not_remembered(
         self, home: HomeAssistant, assistant: MockConfigEntry, agent: RecordingAgent, memory: MemoryClient
     ) -> None:

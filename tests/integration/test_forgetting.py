@@ -136,23 +136,25 @@ async def test_nobody_reads_or_writes_another_persons_memories(
     home: HomeAssistant, entry: MockConfigEntry, hass_read_only_user: MockUser, hass_admin_user: MockUser
 ) -> None:
     """Whoever is asked for an action is a user; an automation is the house itself."""
-    home.states.async_set("person.anna", "home", {"user_id": hass_read_only_user.id, "friendly_name": "Anna"})
+    home.states.async_set(
+        "person.anna", "home", {"id": "anna", "user_id": hass_read_only_user.id, "friendly_name": "Anna"}
+    )
     anna, admin = Context(user_id=hass_read_only_user.id), Context(user_id=hass_admin_user.id)
-    for scope in ("person:Anna", "person:Ben"):
+    for scope in ("person:anna", "person:ben"):
         await act(home, "remember", text=f"The secret of {scope}.", scope=scope)
     for action, data in (
-        ("recall", {"scopes": ["household", "person:Ben"]}),
-        ("get_context", {"scopes": ["person:Ben"]}),
-        ("remember", {"scope": "person:Ben"}),
+        ("recall", {"scopes": ["household", "person:ben"]}),
+        ("get_context", {"scopes": ["person:ben"]}),
+        ("remember", {"scope": "person:ben"}),
     ):
         with pytest.raises(ServiceValidationError) as caught:
             await act(home, action, anna, text="The secret.", **data)
         assert caught.value.translation_key == "not_your_memories"
-    own = await act(home, "recall", anna, text="The secret.", scopes=["household", "person:Anna"], budget_ms=5000)
-    assert [found["scope"] for found in own["memories"]] == ["person:Anna"]
+    own = await act(home, "recall", anna, text="The secret.", scopes=["household", "person:anna"], budget_ms=5000)
+    assert [found["scope"] for found in own["memories"]] == ["person:anna"]
     for context in (admin, None):
-        found = await act(home, "recall", context, text="The secret.", scopes=["person:Ben"], budget_ms=5000)
-        assert [one["scope"] for one in found["memories"]] == ["person:Ben"]
+        found = await act(home, "recall", context, text="The secret.", scopes=["person:ben"], budget_ms=5000)
+        assert [one["scope"] for one in found["memories"]] == ["person:ben"]
 
 
 async def test_secrets_come_masked_unless_they_are_asked_for(home: HomeAssistant, entry: MockConfigEntry) -> None:

@@ -16,7 +16,7 @@ import probatio
 from ..client import MemoryClient
 from ..const import DOMAIN
 from ..coordinator import NpuMemoryConfigEntry
-from ..people import PERSON, name_of
+from ..speaking import PERSON, who_speaks
 from ..wire import ID_PATTERN, SCOPE_PATTERN, MemoryItem
 
 CHANGE_SECONDS = 30.0
@@ -79,7 +79,7 @@ async def check_scopes(call: ServiceCall, scopes: Sequence[str]) -> None:
     user = await call.hass.auth.async_get_user(call.context.user_id) if call.context.user_id else None
     if user is None or user.is_admin:
         return
-    own = f"{PERSON}:{await name_of(call.hass, user.id)}"
+    own = (await who_speaks(call.hass, user.id, None, None, {})).private_scope
     if any(scope.startswith(f"{PERSON}:") and scope != own for scope in scopes):
         raise ServiceValidationError(translation_domain=DOMAIN, translation_key="not_your_memories")
 
