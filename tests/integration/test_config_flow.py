@@ -38,7 +38,7 @@ DEFAULTS = {
     "private": False,
     "allow_secrets": False,
 }
-CLOSED = {"recall": {}, "prompt": {}, "privacy": {}}
+CLOSED: dict[str, dict[str, Any]] = {"recall": {}, "prompt": {}, "privacy": {}}
 """The sections of the form as somebody leaves them who never opens them."""
 
 
