@@ -23,7 +23,7 @@ from .corpora import Corpus
 def settings() -> dict[str, tuple[Strategy, Reranker]]:
     """Return the settings to compare by name, the default first."""
     default = RecallDefaults().reranker
-    others = [reranker for reranker in Reranker if reranker is not default]
+    others = [reranker for reranker in (Reranker.MAXSIM, Reranker.NONE) if reranker is not default]
     return {
         f"hybrid, {default} (default)": (Strategy.HYBRID, default),
         **{f"hybrid, reranker {reranker}": (Strategy.HYBRID, reranker) for reranker in others},

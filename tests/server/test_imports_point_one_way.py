@@ -14,7 +14,7 @@ LAYERS = [
     {"wire"},
     {"errors"},
     {"records", "embedding", "data_directory", "correction"},
-    {"store", "retrieval"},
+    {"store", "retrieval", "reranking"},
     {"context"},
     {"context"},
     {"loading", "lookup", "indexes", "inference", "backlog"},

@@ -11,18 +11,20 @@ os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 import argparse
 import asyncio
 from collections.abc import Mapping, Sequence
+from functools import partial
 import logging
 from pathlib import Path
 import sys
 from typing import Any
 
-from .cli import asking, evaluating, importing, keeping, serving
+from .cli import asking, evaluating, importing, keeping, models, serving
 from .cli.arguments import build_parser
 from .cli.opening import open_memory, reach_memories
 from .errors import InvalidRequestError, NpuMemoryError
 from .memory import RecallDefaults
+from .reranking.registry import MODEL_FILES
 from .settings import ServeSettings, Settings
-from .wire import MAX_PAGE, ListRequest, RecallRequest, RememberRequest, WireError, from_data
+from .wire import MAX_PAGE, ListRequest, RecallRequest, RememberRequest, Reranker, WireError, from_data
 
 REMEMBERED = (
     "text", "memory_id", "kind", "speaker", "scope", "session", "area", "language", "created_at", "expires_at", "tags",
@@ -59,6 +61,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 async def _run(options: argparse.Namespace) -> int:
+    if isinstance(getattr(options, "reranker", None), Path):
+        options.reranker_directory, options.reranker = options.reranker, Reranker.LOCAL
     if options.command == "evaluate":
         with evaluating.directory(options.data_dir) as folder:
             return await evaluating.evaluate_files(
@@ -70,13 +74,22 @@ async def _run(options: argparse.Namespace) -> int:
             )
     settings = _settings(options, options.data_dir)
     if options.command == "models":
-        return keeping.list_models(settings.model_directory, verify=options.action == "verify", as_json=options.json)
+        return await _run_on_models(options, settings.model_directory)
     if options.command == "serve":
         return await serving.serve(settings, ServeSettings(options.host, options.port, options.handle_transcripts))
     if options.command == "check":
         async with open_memory(settings) as memory:
             return await keeping.check(memory, as_json=options.json)
     return await _run_on_memories(options, settings)
+
+
+async def _run_on_models(options: argparse.Namespace, directory: Path) -> int:
+    if options.action != "fetch":
+        return models.list_models(directory, verify=options.action == "verify", as_json=options.json)
+    if options.name not in MODEL_FILES:
+        raise InvalidRequestError(f"Say which reranker to fetch: {', '.join(MODEL_FILES)}.")
+    fetching = partial(models.fetch_reranker, options.name, directory, options.source, as_json=options.json)
+    return await asyncio.to_thread(fetching)
 
 
 async def _run_on_memories(options: argparse.Namespace, settings: Settings) -> int:
@@ -119,6 +132,7 @@ def _settings(options: argparse.Namespace, data_directory: Path) -> Settings:
         precision=options.precision,
         threads=options.threads,
         recall=_recall_defaults(options),
+        reranker_directory=getattr(options, "reranker_directory", None),
     )
 
 

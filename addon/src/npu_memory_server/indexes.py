@@ -13,7 +13,7 @@ from .loading import Loaded, faults, indexed
 from .lookup import Answer, Lookup
 from .records import indexed_text
 from .retrieval.fusion import Scores
-from .retrieval.retriever import Question, Retriever, Vector
+from .retrieval.retriever import Found, Question, Retriever, Vector
 from .store.database import storage_errors
 from .store.memories import Addition, Removal, StoredRecord
 
@@ -60,6 +60,18 @@ class Indexes:
             question = replace(question, lexical=words.scores)
         with self._lock, storage_errors("The database could not be read"):
             return self._lookup.answer(question)
+
+    def candidates(self, question: Question, words: Words | None) -> tuple[Found, list[str]]:
+        """Return what such a question finds, and the texts of that, for a reranker. Raises `StorageError`."""
+        if words is not None:
+            question = replace(question, lexical=words.scores)
+        with self._lock, storage_errors("The database could not be read"):
+            return self._lookup.candidates(question)
+
+    def answer_with(self, question: Question, found: Found) -> Answer:
+        """Return the answer that is made of what was found. Raises `StorageError`."""
+        with self._lock, storage_errors("The database could not be read"):
+            return self._lookup.answer_with(question, found)
 
     def read(self, work: Callable[[sqlite3.Connection], Result]) -> Result:
         """Return what `work` reads from the database. Raises `StorageError`."""

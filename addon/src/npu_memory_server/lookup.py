@@ -11,7 +11,7 @@ from time import perf_counter
 from .context.packing import pack, repeats
 from .context.secrets import secrets_of
 from .context.shown import Count, Shown, show
-from .records import milliseconds
+from .records import indexed_text, milliseconds
 from .retrieval.retriever import Found, Question, Retriever
 from .store import memories
 from .wire import LeftOut, MemoryItem, Why
@@ -45,7 +45,16 @@ class Lookup:
 
     def answer(self, question: Question) -> Answer:
         """Return what answers a question, at most `top_k` memories. Raises `sqlite3.Error`."""
+        return self.answer_with(question, self._retriever.find(question))
+
+    def candidates(self, question: Question) -> tuple[Found, list[str]]:
+        """Return what a question finds, and the texts of that as they are indexed. Raises `sqlite3.Error`."""
         found = self._retriever.find(question)
+        shown = self._get(found.slots)
+        return found, [indexed_text(shown[slot].record) if slot in shown else "" for slot in found.slots]
+
+    def answer_with(self, question: Question, found: Found) -> Answer:
+        """Return the answer that is made of what was found. Raises `sqlite3.Error`."""
         began = perf_counter()
         shown = self._get(found.slots)
         ranked: dict[str, tuple[Shown, float]] = {}

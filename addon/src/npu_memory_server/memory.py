@@ -29,6 +29,7 @@ from .inference import InferenceThread, Priority
 from .loading import Loaded, load
 from .recalling import MEANING, Recaller
 from .records import index_prefix, item_from_record, milliseconds, record_from_request
+from .reranking.shelf import Shelf
 from .retrieval.retriever import Question
 from .store import corrections, memories, vectors
 from .store.database import FILE_NAME, truncate_log
@@ -37,6 +38,7 @@ from .store.memories import Addition, Filter
 from .store.vectors import StoredVector
 from .wire import (
     HOUSEHOLD,
+    MAX_NAME_CHARACTERS,
     PROTOCOL_VERSION,
     Context,
     ForgetRequest,
@@ -82,7 +84,9 @@ class Memory:
     what does not need the model.
     """
 
-    def __init__(self, path: Path, embedder: Embedder, loaded: Loaded, defaults: RecallDefaults) -> None:
+    def __init__(
+        self, path: Path, embedder: Embedder, loaded: Loaded, defaults: RecallDefaults, shelf: Shelf | None
+    ) -> None:
         """Take over what was loaded; `open` is the way to get one."""
         self._path = path
         self._embedder = embedder
@@ -94,7 +98,8 @@ class Memory:
         self._writer = GroupCommit(loaded.connection)
         self._inference = InferenceThread()
         self._searching = ThreadPoolExecutor(1, "npu-memory-search")
-        self._recaller = Recaller(self._indexes, embedder, self._inference, self._searching)
+        self._shelf = shelf
+        self._recaller = Recaller(self._indexes, embedder, self._inference, self._searching, shelf)
         self._corrector = Corrector(self._indexes, self._writer, self._searching, loaded.embedder_number)
         self._backlog = EmbeddingBacklog(loaded.retriever.slots_without_vector(), self._embed)
         self._truncating: asyncio.Task[None] | None = None
@@ -104,14 +109,21 @@ class Memory:
         self._last_recall: Timings | None = None
 
     @classmethod
-    async def open(cls, directory: Path, embedder: Embedder, defaults: RecallDefaults | None = None) -> Self:
+    async def open(
+        cls,
+        directory: Path,
+        embedder: Embedder,
+        defaults: RecallDefaults | None = None,
+        shelf: Shelf | None = None,
+    ) -> Self:
         """Open the memories in a folder, making them if there are none. Raises `StorageError`.
 
         The indexes are built from the database; vectors of another embedder count as missing and are made anew in the
-        background.
+        background. The cross-encoders on the `shelf` become this memory's, which closes it.
         """
         path = directory / FILE_NAME
-        return cls(path, embedder, await asyncio.to_thread(load, path, embedder), defaults or RecallDefaults())
+        loaded = await asyncio.to_thread(load, path, embedder)
+        return cls(path, embedder, loaded, defaults or RecallDefaults(), shelf)
 
     async def close(self) -> None:
         """Finish what was begun and let go of the database; what is not embedded yet is embedded at the next start."""
@@ -121,6 +133,8 @@ class Memory:
             with contextlib.suppress(asyncio.CancelledError):
                 await self._truncating
         await asyncio.to_thread(self._inference.close)
+        if self._shelf is not None:
+            await asyncio.to_thread(self._shelf.close)
         await asyncio.to_thread(self._writer.close)
         await asyncio.to_thread(self._searching.shutdown)
         self._indexes.close()
@@ -213,8 +227,9 @@ class Memory:
             memories=answer.memories,
             timings=self._last_recall,
             backend=self._embedder.backend if embedding else "none",
-            degraded=recalled.degraded,
+            degraded=recalled.degraded[:MAX_NAME_CHARACTERS],
             left_out=answer.left_out,
+            reranked=recalled.reranked,
         )
 
     async def prepare(self, request_id: str = "") -> Prepared:

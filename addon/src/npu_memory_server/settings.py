@@ -14,13 +14,17 @@ EMBEDDER = "all-MiniLM-L6-v2"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
-    """What every command that opens memories needs; `model_directory` is the folder of the model packages."""
+    """What every command that opens memories needs; `model_directory` is the folder of the model packages.
+
+    `reranker_directory` is the folder of a cross-encoder of the user's own, the one that is called `local`.
+    """
 
     data_directory: Path
     model_directory: Path
     precision: Precision = Precision.INT8
     threads: int = 1
     recall: RecallDefaults
+    reranker_directory: Path | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -85,10 +85,18 @@ class Strategy(StrEnum):
 
 
 class Reranker(StrEnum):
-    """What looks at the found memories a second time."""
+    """What looks at the found memories a second time; those with the name of a model are cross-encoders."""
 
     MAXSIM = "maxsim"
+    """The embedder's own token vectors."""
     NONE = "none"
+    TINYBERT_L2 = "ms-marco-TinyBERT-L-2-v2"
+    MINILM_L12 = "ms-marco-MiniLM-L-12-v2"
+    MULTIBERT_L12 = "ms-marco-MultiBERT-L-12"
+    ESCI_MINILM_L12 = "ce-esci-MiniLM-L12-v2"
+    ARABIC = "miniReranker_arabic_v1"
+    LOCAL = "local"
+    """The cross-encoder in a folder that the server was given."""
 
 
 class Outcome(StrEnum):
@@ -306,11 +314,24 @@ class Timings:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Reranked:
+    """How far a cross-encoder came within the budget: it has read `reached` of the first `candidates`.
+
+    What it has read stands in its order; what it has not read has kept its place.
+    """
+
+    reranker: Reranker
+    reached: int = field(metadata=between(0, 1000))
+    candidates: int = field(metadata=between(0, 1000))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Context(Message):
     """The answer to a recall: the memories, best first, and the same as text that can be put before a model.
 
     The context has no more tokens than the request allows; `left_out` says which memories it lacks. `degraded` says why
-    less was done than was asked for (for instance that the embedding came too late), or is empty.
+    less was done than was asked for (for instance that the embedding came too late), or is empty. `reranked` is there
+    if a cross-encoder was at work.
     """
 
     event_type: ClassVar[str] = "memory-context"
@@ -320,6 +341,7 @@ class Context(Message):
     backend: str = field(metadata=characters(40))
     degraded: str = field(default="", metadata=characters())
     left_out: tuple[LeftOut, ...] = field(default=(), metadata={"items": MAX_TOP_K})
+    reranked: Reranked | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -10,6 +10,7 @@ from typing import TypeVar
 
 from .. import __version__
 from ..embedding.manifest import Precision
+from ..reranking.registry import HUB, MODEL_FILES, OTHER_ARCHITECTURES
 from ..wire import (
     DEFAULT_PORT,
     HOUSEHOLD,
@@ -177,10 +178,11 @@ def _add_ways(parser: argparse.ArgumentParser, environment: Mapping[str, str]) -
     )
     parser.add_argument(
         "--reranker",
-        type=_choice(Reranker),
-        choices=list(Reranker),
+        type=_reranker,
         default=environment.get("RERANK_MODEL") or Reranker.MAXSIM,
-        help="what looks at them again (default: maxsim)",
+        metavar="NAME|FOLDER",
+        help="what looks at them again: maxsim (default), none, or a cross-encoder as flashrank has it: "
+        f"{', '.join(MODEL_FILES)} (see `models fetch`), or a folder with one",
     )
 
 
@@ -258,8 +260,18 @@ def _add_check_and_models(
     commands: Commands[argparse.ArgumentParser], common: argparse.ArgumentParser, as_json: argparse.ArgumentParser
 ) -> None:
     commands.add_parser("check", parents=[common, as_json], help="check the database and the indexes (server stopped)")
-    models = commands.add_parser("models", parents=[common, as_json], help="show or verify the model packages")
-    models.add_argument("action", choices=["list", "verify"])
+    models = commands.add_parser(
+        "models",
+        parents=[common, as_json],
+        help="show or verify the models, or fetch a reranker",
+        description="list shows what is in the folder of the models, verify compares the files with their checksums, "
+        "and fetch gets a cross-encoder as flashrank serves it. Once it is there nothing is fetched again.",
+    )
+    models.add_argument("action", choices=["list", "verify", "fetch"])
+    models.add_argument("name", nargs="?", type=_reranker, metavar="NAME", help=f"to fetch: {', '.join(MODEL_FILES)}")
+    models.add_argument(
+        "--from", dest="source", metavar="URL|FILE.zip", help=f"a mirror, or the file itself (default: {HUB})"
+    )
 
 
 def _choice(cls: type[Choice]) -> Callable[[str], Choice]:
@@ -270,6 +282,20 @@ def _choice(cls: type[Choice]) -> Callable[[str], Choice]:
             raise argparse.ArgumentTypeError(f"'{value}' is none of {', '.join(cls)}") from None
 
     return convert
+
+
+def _reranker(value: str) -> Reranker | Path:
+    """Return a reranker by its name, or the folder of one."""
+    if value in OTHER_ARCHITECTURES:
+        raise argparse.ArgumentTypeError(
+            f"'{value}' is {OTHER_ARCHITECTURES[value]}, which is not run here; there are {', '.join(MODEL_FILES)}"
+        )
+    if value in set(Reranker) - {Reranker.LOCAL}:
+        return Reranker(value)
+    if Path(value).is_dir():
+        return Path(value)
+    names = ", ".join(name for name in Reranker if name is not Reranker.LOCAL)
+    raise argparse.ArgumentTypeError(f"'{value}' is none of {names}, and no folder")
 
 
 def _whole(low: int, high: int) -> Callable[[str], int]:

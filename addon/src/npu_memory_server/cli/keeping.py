@@ -7,10 +7,8 @@ from dataclasses import asdict
 import json
 from pathlib import Path
 import sys
-from typing import Any
 
-from ..embedding.manifest import load_manifest, verify_file
-from ..errors import InvalidRequestError, ModelError
+from ..errors import InvalidRequestError
 from ..memory import Memory
 from ..wire import MAX_PAGE, ForgetRequest, ListRequest, MemoryItem, Outcome, RememberRequest
 from .opening import Memories
@@ -89,30 +87,6 @@ async def check(memory: Memory, *, as_json: bool) -> int:
         print("\n".join(faults) if faults else "The database is sound and the indexes agree with it.")
         print(f"{status.memories} memories ({status.past} corrected), {status.pending_embeddings} without a vector")
     return 1 if faults else 0
-
-
-def list_models(directory: Path, *, verify: bool, as_json: bool) -> int:
-    """Print the model packages in a folder, with their files' sums checked if asked; returns the exit code."""
-    found: list[dict[str, Any]] = []
-    for package in sorted(path.parent for path in directory.glob("*/manifest.json")):
-        try:
-            manifest = load_manifest(package)
-            if verify:
-                for file in manifest.files:
-                    verify_file(package, file)
-        except ModelError as error:
-            found.append({"name": package.name, "fault": str(error)})
-            continue
-        files = [{"name": file.name, "bytes": file.bytes, "sha256": file.sha256} for file in manifest.files]
-        found.append({"name": manifest.name, "revision": manifest.revision, "files": files})
-    if as_json:
-        print(json.dumps(found))
-    else:
-        for model in found:
-            print(f"{model['name']}: {model.get('fault') or ('verified' if verify else 'there')}")
-        if not found:
-            print(f"There is no model package in {directory}: make one with npu-memory-convert.")
-    return 1 if not found or any("fault" in model for model in found) else 0
 
 
 async def _pages(memories: Memories, request: ListRequest) -> AsyncIterator[MemoryItem]:

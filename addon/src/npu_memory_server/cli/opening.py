@@ -11,6 +11,8 @@ from ..data_directory import DataDirectory, read_token, server_address
 from ..embedding.embedder import OnnxEmbedder
 from ..errors import BusyError
 from ..memory import Memory
+from ..reranking.registry import is_cross_encoder
+from ..reranking.shelf import Places, Shelf
 from ..settings import EMBEDDER, Settings
 from ..transport.client import connected
 from ..wire import (
@@ -52,12 +54,23 @@ def load_embedder(settings: Settings) -> OnnxEmbedder:
     )
 
 
+def open_shelf(settings: Settings) -> Shelf:
+    """Return where the cross-encoders are taken from."""
+    return Shelf(Places(settings.model_directory, settings.reranker_directory), threads=settings.threads)
+
+
 @asynccontextmanager
 async def open_memory(settings: Settings) -> AsyncIterator[Memory]:
-    """Open the data directory in this process. Raises `BusyError` if another one has it, and `NpuMemoryError`."""
+    """Open the data directory in this process, with the reranker that was asked for.
+
+    Raises `BusyError` if another process has the directory, and `NpuMemoryError`.
+    """
     with DataDirectory(settings.data_directory):
         embedder = await asyncio.to_thread(load_embedder, settings)
-        memory = await Memory.open(settings.data_directory, embedder, settings.recall)
+        shelf = open_shelf(settings)
+        if is_cross_encoder(settings.recall.reranker):
+            await asyncio.to_thread(shelf.load, settings.recall.reranker)
+        memory = await Memory.open(settings.data_directory, embedder, settings.recall, shelf)
         try:
             yield memory
         finally:

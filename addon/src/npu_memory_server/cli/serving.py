@@ -10,11 +10,15 @@ import signal
 import sys
 
 from ..data_directory import DataDirectory, ServerAddress, read_token
+from ..errors import ModelError
 from ..memory import Memory
+from ..reranking.registry import is_cross_encoder
+from ..reranking.shelf import Shelf
 from ..settings import ServeSettings, Settings
 from ..transport.requests import Serving
 from ..transport.server import listening
-from .opening import load_embedder
+from ..wire import Reranker
+from .opening import load_embedder, open_shelf
 
 LOGGER = logging.getLogger(__name__)
 
@@ -31,7 +35,10 @@ async def serve(settings: Settings, serve_settings: ServeSettings) -> int:
         loop.add_signal_handler(number, stop.set)
     with DataDirectory(settings.data_directory) as directory:
         embedder = await asyncio.to_thread(load_embedder, settings)
-        memory = await Memory.open(settings.data_directory, embedder, settings.recall)
+        shelf = open_shelf(settings)
+        if is_cross_encoder(settings.recall.reranker):
+            await _load_reranker(shelf, settings.recall.reranker)
+        memory = await Memory.open(settings.data_directory, embedder, settings.recall, shelf)
         try:
             serving = Serving(memory, read_token(settings.data_directory), serve_settings.handle_transcripts)
             async with listening(serving, serve_settings.host, serve_settings.port) as (host, port):
@@ -47,3 +54,11 @@ async def serve(settings: Settings, serve_settings: ServeSettings) -> int:
         finally:
             await memory.close()
     return 0
+
+
+async def _load_reranker(shelf: Shelf, reranker: Reranker) -> None:
+    """Load the default reranker; without it the server still serves, and each answer says so."""
+    try:
+        await asyncio.to_thread(shelf.load, reranker)
+    except ModelError as error:
+        LOGGER.warning("Questions are answered with MaxSim instead: %s", error)

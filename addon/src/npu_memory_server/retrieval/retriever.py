@@ -236,11 +236,11 @@ class Retriever:
                 if trail is not None:
                     trail.candidates(rows, scored, signals)
                 largest = 1.0 if lexical is None or cosine is None else 1 + self._weights.lexical
-                if question.reranker is Reranker.MAXSIM and vectors is not None and len(vectors.tokens):
+                if question.reranker is not Reranker.NONE and vectors is not None and len(vectors.tokens):
                     reranking = perf_counter()
                     rows, scored, added = self._rerank(question, vectors, rows, scored)
                     if trail is not None:
-                        trail.reranked(question.reranker, rows, added, self._weights.maxsim)
+                        trail.reranked(Reranker.MAXSIM, rows, added, self._weights.maxsim)
                     largest += self._weights.maxsim
                     rerank_ms = (perf_counter() - reranking) * 1000
                 relevance = scored * allowed[rows] / np.float32(largest)

@@ -1,0 +1,73 @@
+"""`npu-memory models`: which models there are, whether their files are what they were, and getting another reranker."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+import sys
+from typing import Any
+
+from tqdm import tqdm
+
+from ..embedding.manifest import load_manifest, verify_file
+from ..errors import ModelError
+from ..reranking.fetching import fetch
+from ..reranking.files import find_files, verify_sums
+from ..reranking.registry import HUB, MODEL_FILES
+from ..wire import Reranker
+
+
+def list_models(directory: Path, *, verify: bool, as_json: bool) -> int:
+    """Print the models in a folder, with their files' sums checked if asked; returns the exit code."""
+    found = [
+        *(_package(path.parent, verify=verify) for path in sorted(directory.glob("*/manifest.json"))),
+        *(_reranker(name, directory / name, verify=verify) for name in MODEL_FILES if (directory / name).is_dir()),
+    ]
+    if as_json:
+        print(json.dumps(found))
+    else:
+        for model in found:
+            state = "verified" if model.get("is_verified") else "there"
+            print(f"{model['name']}: {model.get('fault') or state}")
+        if not found:
+            print(f"There is no model package in {directory}: make one with npu-memory-convert.")
+    return 1 if not found or any("fault" in model for model in found) else 0
+
+
+def fetch_reranker(reranker: Reranker, directory: Path, source: str | None, *, as_json: bool) -> int:
+    """Get a cross-encoder into the folder of the models; returns the exit code. Raises `ModelError`."""
+    with tqdm(desc=f"fetching {reranker}", unit="B", unit_scale=True, disable=None) as bar:
+
+        def show(come: int, size: int | None) -> None:
+            bar.total = size
+            bar.update(come - bar.n)
+
+        folder = fetch(reranker, directory, source or HUB, show)
+    if as_json:
+        print(json.dumps({"name": reranker, "folder": str(folder)}))
+    else:
+        print(f"{reranker} is in {folder}.")
+        print(f"Use it with --reranker {reranker}, or RERANK_MODEL={reranker} for a server.", file=sys.stderr)
+    return 0
+
+
+def _package(folder: Path, *, verify: bool) -> dict[str, Any]:
+    try:
+        manifest = load_manifest(folder)
+        if verify:
+            for file in manifest.files:
+                verify_file(folder, file)
+    except ModelError as error:
+        return {"name": folder.name, "fault": str(error)}
+    files = [{"name": file.name, "bytes": file.bytes, "sha256": file.sha256} for file in manifest.files]
+    return {"name": manifest.name, "revision": manifest.revision, "files": files, "is_verified": verify}
+
+
+def _reranker(name: Reranker, folder: Path, *, verify: bool) -> dict[str, Any]:
+    try:
+        find_files(folder, MODEL_FILES[name], verify=False)
+        is_verified = verify and verify_sums(folder)
+    except ModelError as error:
+        return {"name": name, "fault": str(error)}
+    files = [{"name": path.name, "bytes": path.stat().st_size} for path in sorted(folder.iterdir())]
+    return {"name": name, "files": files, "is_verified": is_verified}
