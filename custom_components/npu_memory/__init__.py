@@ -14,7 +14,7 @@ from .options import ServerOptions
 from .services import async_setup_services
 
 CONFIG_SCHEMA = cv.config_entry_only_config_schema(DOMAIN)
-PLATFORMS = [Platform.CONVERSATION]
+PLATFORMS = [Platform.CONVERSATION, Platform.EVENT, Platform.SENSOR]
 
 CAPTURED: HassKey[dict[str, CaptureQueue]] = HassKey(f"{DOMAIN}_captured")
 """By entry: turns on their way to the server."""

@@ -8,19 +8,18 @@ from typing import Literal, override
 
 from homeassistant.components import conversation
 from homeassistant.config_entries import ConfigSubentry
-from homeassistant.const import ATTR_SUPPORTED_FEATURES, MATCH_ALL
-from homeassistant.core import Event, EventStateChangedData, HomeAssistant, State, callback
-from homeassistant.helpers import entity_registry as er, intent
+from homeassistant.const import MATCH_ALL
+from homeassistant.core import HomeAssistant, callback
+from homeassistant.helpers import intent
 from homeassistant.helpers.dispatcher import async_dispatcher_send
 from homeassistant.helpers.entity_platform import AddConfigEntryEntitiesCallback
-from homeassistant.helpers.event import async_track_entity_registry_updated_event, async_track_state_change_event
 
 from .client import CannotConnect, MemoryClientError, TooLate
-from .const import CONF_AGENT, DOMAIN, SUBENTRY_CONVERSATION, Capture
+from .const import DOMAIN, SUBENTRY_CONVERSATION, Capture
 from .coordinator import NpuMemoryConfigEntry
 from .delivery import Delivery, deliver
-from .entity import NpuMemoryAssistantEntity, is_ours
-from .options import AssistantOptions
+from .fronting import FrontingEntity
+from .issues import NOT_TAKEN, raise_not_taken, settle
 from .prompt import message_without_memory, spoken_answer
 from .report import Outcome, Recalled, TurnReport, report_of
 from .session import Session, async_get_session
@@ -41,6 +40,9 @@ NOT_UNDERSTOOD = (intent.IntentResponseErrorCode.NO_INTENT_MATCH, intent.IntentR
 """What Home Assistant's agent answers to a question that is not about the home's devices; the second if it sounds as if
 it were."""
 
+NOT_TAKEN_TURNS = 3
+"""In a row: then it is the agent's way, not an accident."""
+
 _ANSWERING: ContextVar[frozenset[str]] = ContextVar("npu_memory_answering", default=frozenset())
 """The assistants that wait for an answer of the agent behind them."""
 
@@ -54,7 +56,7 @@ async def async_setup_entry(
             async_add_entities([MemoryConversationEntity(entry, subentry)], config_subentry_id=subentry.subentry_id)
 
 
-class MemoryConversationEntity(NpuMemoryAssistantEntity, conversation.ConversationEntity):
+class MemoryConversationEntity(FrontingEntity):
     """Recalls within a budget, lets the agent behind it answer, and remembers behind the answer's back."""
 
     _attr_name = None
@@ -63,59 +65,18 @@ class MemoryConversationEntity(NpuMemoryAssistantEntity, conversation.Conversati
     def __init__(self, entry: NpuMemoryConfigEntry, subentry: ConfigSubentry) -> None:
         """Read the options."""
         super().__init__(entry, subentry)
-        self._attr_unique_id = subentry.subentry_id
-        self.options = AssistantOptions.from_subentry(subentry.data)
         self._recall_fails = False
+        self._not_taken = 0
 
     @property
     @override
     def supported_languages(self) -> list[str] | Literal["*"]:
         return MATCH_ALL
 
-    @property
-    @override
-    def supports_streaming(self) -> bool:
-        info = self._agent_is_there() and conversation.async_get_agent_info(self.hass, self.options.agent)
-        return bool(info and info.supports_streaming)
-
-    @override
-    async def async_added_to_hass(self) -> None:
-        await super().async_added_to_hass()
-        if self.options.agent:
-            self._mirror(self.hass.states.get(self.options.agent))
-            self.async_on_remove(
-                async_track_state_change_event(self.hass, self.options.agent, self._agent_state_changed)
-            )
-            self.async_on_remove(
-                async_track_entity_registry_updated_event(self.hass, self.options.agent, self._agent_registry_changed)
-            )
-
-    @callback
-    def _agent_state_changed(self, event: Event[EventStateChangedData]) -> None:
-        if self._mirror(event.data["new_state"]):
-            self.async_write_ha_state()
-
-    @callback
-    def _agent_registry_changed(self, event: Event[er.EventEntityRegistryUpdatedData]) -> None:
-        """Follow the agent to its new name; the entry loads again with it."""
-        if event.data["action"] == "update" and "old_entity_id" in event.data:
-            data = {**self.subentry.data, CONF_AGENT: event.data["entity_id"]}
-            self.hass.config_entries.async_update_subentry(self.entry, self.subentry, data=data)
-
-    @callback
-    def _mirror(self, state: State | None) -> bool:
-        """Take over whether the agent controls the home; a pipeline reads it here. Return whether it changed."""
-        if state is None:
-            return False
-        before = self._attr_supported_features
-        features = conversation.ConversationEntityFeature(state.attributes.get(ATTR_SUPPORTED_FEATURES, 0))
-        self._attr_supported_features = features & conversation.ConversationEntityFeature.CONTROL
-        return self._attr_supported_features != before
-
     @override
     async def async_prepare(self, language: str | None = None) -> None:
         self.entry.async_create_background_task(self.hass, self._wake_memory(), f"{DOMAIN} prepare")
-        if self._agent_is_there():
+        if self.agent_is_there():
             await conversation.async_prepare_agent(self.hass, self.options.agent, language or self.hass.config.language)
 
     @override
@@ -128,7 +89,7 @@ class MemoryConversationEntity(NpuMemoryAssistantEntity, conversation.Conversati
         session = async_get_session(self.hass, user_input, chat_log)
         if self.options.agent is None:
             return await self._answer_from_memory(user_input, chat_log, turn, session)
-        if not self._agent_is_there():
+        if not self.agent_is_there():
             return self._without_an_agent(user_input, chat_log, Outcome.AGENT_MISSING, AGENT_MISSING_SPOKEN)
         token = _ANSWERING.set(answering | {self.subentry.subentry_id})
         try:
@@ -246,6 +207,11 @@ class MemoryConversationEntity(NpuMemoryAssistantEntity, conversation.Conversati
             extra_system_prompt=system_prompt,
         )
 
+    @override
+    async def async_will_remove_from_hass(self) -> None:
+        settle(self.hass, NOT_TAKEN, self.subentry.subentry_id)
+        await super().async_will_remove_from_hass()
+
     async def _wake_memory(self) -> None:
         with suppress(MemoryClientError):  # the turn that follows will say so, if it is still true then
             await self.memory.client.prepare(PREPARE_SECONDS)
@@ -268,6 +234,8 @@ class MemoryConversationEntity(NpuMemoryAssistantEntity, conversation.Conversati
         except Exception:
             failure = Outcome.FAILED
             _LOGGER.exception("Unexpected error while recalling for %s", self.entity_id)
+        if context is not None:
+            self.memory.coordinator.recalled(context)
         if failure is None and self._recall_fails:
             self._recall_fails = False
             _LOGGER.info("%s has its memory in time again", self.entity_id)
@@ -296,12 +264,13 @@ class MemoryConversationEntity(NpuMemoryAssistantEntity, conversation.Conversati
         )
         self.memory.turns[self.subentry.subentry_id] = report
         async_dispatcher_send(self.hass, self.turn_signal, report)
-
-    def _agent_is_there(self) -> bool:
-        """Say whether there is an agent to ask; one of our own would ask itself."""
-        if self.options.agent is None or is_ours(self.hass, self.options.agent):
-            return False
-        return conversation.async_get_agent_info(self.hass, self.options.agent) is not None
+        if report.outcome is Outcome.GIVEN and self._not_taken:
+            self._not_taken = 0
+            settle(self.hass, NOT_TAKEN, self.subentry.subentry_id)
+        elif report.outcome is Outcome.NOT_TAKEN:
+            self._not_taken += 1
+            if self._not_taken == NOT_TAKEN_TURNS:
+                raise_not_taken(self.hass, self.entry, self.subentry.subentry_id, self.subentry.title)
 
 
 def _report_of(turn: Turn, recalled: Recalled, delivery: Delivery, chat_log: conversation.ChatLog) -> TurnReport:

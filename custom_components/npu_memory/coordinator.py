@@ -1,6 +1,6 @@
 """The state of the memory server, and the way its errors are told to Home Assistant."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 import logging
 from typing import override
@@ -17,7 +17,7 @@ from .const import DOMAIN
 from .errors import setup_error, translated
 from .options import ServerOptions
 from .report import TurnReport
-from .wire import Status
+from .wire import Context, Status
 
 _LOGGER = logging.getLogger(__name__)
 
@@ -69,6 +69,14 @@ class NpuMemoryCoordinator(DataUpdateCoordinator[Status | None]):
             self.config_entry.async_start_reauth(self.hass)
         else:
             self.client.connect_later()
+
+    @callback
+    def recalled(self, context: Context) -> None:
+        """Take the times of a recall over at once, instead of at the next look at the server."""
+        if self.data is not None and self.last_update_success:
+            recalls = self.data.recalls + 1
+            self.data = replace(self.data, last_recall=context.timings, backend=context.backend, recalls=recalls)
+            self.async_update_listeners()
 
     @override
     async def async_shutdown(self) -> None:

@@ -8,6 +8,7 @@ from homeassistant.const import CONF_HOST, CONF_TOKEN
 from homeassistant.core import HomeAssistant
 
 from .coordinator import NpuMemoryConfigEntry
+from .report import TurnReport
 from .wire import PROTOCOL_VERSION
 
 TO_REDACT = {CONF_HOST, CONF_TOKEN, "instance"}
@@ -25,5 +26,13 @@ async def async_get_config_entry_diagnostics(hass: HomeAssistant, entry: NpuMemo
         "last_error": None if error is None else type(error).__name__,
         "turns_not_stored_yet": data.captured.unsent,
         "status": None if status is None else async_redact_data(asdict(status), TO_REDACT),
-        "assistants": [dict(subentry.data) for subentry in entry.subentries.values()],
+        "speakers": [person is not None for person in data.options.speakers.values()],
+        "assistants": [
+            {**subentry.data, "last_turn": _last_turn(data.turns.get(subentry.subentry_id))}
+            for subentry in entry.subentries.values()
+        ],
     }
+
+
+def _last_turn(report: TurnReport | None) -> dict[str, Any] | None:
+    return None if report is None else {"outcome": report.outcome.value, **report.as_attributes()}

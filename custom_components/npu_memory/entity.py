@@ -4,10 +4,11 @@ from homeassistant.config_entries import ConfigSubentry
 from homeassistant.core import HomeAssistant, callback
 from homeassistant.helpers import entity_registry as er
 from homeassistant.helpers.device_registry import DeviceEntryType, DeviceInfo
-from homeassistant.helpers.entity import Entity
+from homeassistant.helpers.entity import Entity, EntityDescription
+from homeassistant.helpers.update_coordinator import CoordinatorEntity
 
 from .const import DOMAIN, NAME
-from .coordinator import NpuMemoryConfigEntry
+from .coordinator import NpuMemoryConfigEntry, NpuMemoryCoordinator
 
 
 class NpuMemoryAssistantEntity(Entity):
@@ -27,6 +28,27 @@ class NpuMemoryAssistantEntity(Entity):
             manufacturer=NAME,
             model="Assistant",
             name=subentry.title,
+        )
+
+
+class NpuMemoryServerEntity(CoordinatorEntity[NpuMemoryCoordinator]):
+    """An entity of the server, which is a device too."""
+
+    _attr_has_entity_name = True
+
+    def __init__(self, entry: NpuMemoryConfigEntry, description: EntityDescription) -> None:
+        """Describe the entity and its device."""
+        coordinator = entry.runtime_data.coordinator
+        super().__init__(coordinator)
+        self.entity_description = description
+        self._attr_unique_id = f"{entry.entry_id}_{description.key}"
+        self._attr_device_info = DeviceInfo(
+            entry_type=DeviceEntryType.SERVICE,
+            identifiers={(DOMAIN, entry.entry_id)},
+            manufacturer=NAME,
+            model="Memory server",
+            name=entry.title,
+            sw_version=coordinator.data.version if coordinator.data else None,
         )
 
 

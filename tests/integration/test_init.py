@@ -80,12 +80,12 @@ class TestWithAServer:
         await home.async_block_till_done()
         assert not client.connected
 
-    async def test_an_assistant_is_a_device_of_its_own(
+    async def test_the_server_and_each_assistant_are_devices(
         self, home: HomeAssistant, assistant: MockConfigEntry, device_registry: dr.DeviceRegistry
     ) -> None:
-        (device,) = dr.async_entries_for_config_entry(device_registry, assistant.entry_id)
-        assert device.name == "Memory"
-        assert device.entry_type is dr.DeviceEntryType.SERVICE
+        devices = dr.async_entries_for_config_entry(device_registry, assistant.entry_id)
+        assert {device.name for device in devices} == {"Memory", "NPU Memory"}
+        assert {device.entry_type for device in devices} == {dr.DeviceEntryType.SERVICE}
 
     async def test_several_assistants_share_a_server(
         self, home: HomeAssistant, memory_server: MemoryServer, agent: RecordingAgent, add_entry: AddEntry
