@@ -17,7 +17,7 @@ PACKAGES = [
     pytest.param(INTEGRATION, "custom_components.npu_memory", id="integration"),
 ]
 PARTS = {"embedding", "retrieval", "store"}
-DOORS = {"cli", "transport", "__main__"}
+DOORS = {"cli", "container", "transport", "__main__"}
 
 
 def imports_by_module(folder: Path, package: str) -> dict[str, set[str]]:

@@ -13,7 +13,7 @@ PACKAGE = Path(npu_memory_server.__file__).parent
 LAYERS = [
     {"wire"},
     {"errors"},
-    {"records", "embedding", "data_directory", "correction"},
+    {"records", "embedding", "data_directory", "correction", "supervisor"},
     {"store", "retrieval", "reranking"},
     {"context"},
     {"context"},
@@ -21,7 +21,7 @@ LAYERS = [
     {"recalling", "correcting"},
     {"memory"},
     {"settings", "transport", "evaluation"},
-    {"cli"},
+    {"cli", "container"},
     {"__main__"},
 ]
 """From the ground up: what is in a layer imports its own part, and what lies below."""

@@ -24,6 +24,7 @@ from .errors import InvalidRequestError, NpuMemoryError
 from .memory import RecallDefaults
 from .reranking.registry import MODEL_FILES
 from .settings import ServeSettings, Settings
+from .supervisor import Supervisor
 from .wire import MAX_PAGE, ListRequest, RecallRequest, RememberRequest, Reranker, WireError, from_data
 
 REMEMBERED = (
@@ -76,7 +77,9 @@ async def _run(options: argparse.Namespace) -> int:
     if options.command == "models":
         return await _run_on_models(options, settings.model_directory)
     if options.command == "serve":
-        return await serving.serve(settings, ServeSettings(options.host, options.port, options.handle_transcripts))
+        return await serving.serve(
+            settings, ServeSettings(options.host, options.port, options.handle_transcripts, _supervisor(os.environ))
+        )
     if options.command == "check":
         async with open_memory(settings) as memory:
             return await keeping.check(memory, as_json=options.json)
@@ -134,6 +137,12 @@ def _settings(options: argparse.Namespace, data_directory: Path) -> Settings:
         recall=_recall_defaults(options),
         reranker_directory=getattr(options, "reranker_directory", None),
     )
+
+
+def _supervisor(environment: Mapping[str, str]) -> Supervisor | None:
+    """Return the Supervisor whose app this process is, if it is one: it sets these for each app."""
+    token = environment.get("SUPERVISOR_TOKEN")
+    return Supervisor(host=environment.get("SUPERVISOR") or "supervisor", token=token) if token else None
 
 
 def _recall_defaults(options: argparse.Namespace) -> RecallDefaults:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from .embedding.manifest import Precision
 from .memory import RecallDefaults
+from .supervisor import Supervisor
 from .wire import DEFAULT_PORT
 
 EMBEDDER = "all-MiniLM-L6-v2"
@@ -34,3 +35,4 @@ class ServeSettings:
     host: str = "0.0.0.0"
     port: int = DEFAULT_PORT
     handle_transcripts: bool = False
+    supervisor: Supervisor | None = None

@@ -15,6 +15,7 @@ from ..memory import Memory
 from ..reranking.registry import is_cross_encoder
 from ..reranking.shelf import Shelf
 from ..settings import ServeSettings, Settings
+from ..supervisor import announced
 from ..transport.requests import Serving
 from ..transport.server import listening
 from ..wire import Reranker
@@ -40,7 +41,8 @@ async def serve(settings: Settings, serve_settings: ServeSettings) -> int:
             await _load_reranker(shelf, settings.recall.reranker)
         memory = await Memory.open(settings.data_directory, embedder, settings.recall, shelf)
         try:
-            serving = Serving(memory, read_token(settings.data_directory), serve_settings.handle_transcripts)
+            token = read_token(settings.data_directory)
+            serving = Serving(memory, token, serve_settings.handle_transcripts)
             async with listening(serving, serve_settings.host, serve_settings.port) as (host, port):
                 directory.announce(ServerAddress(host, port, os.getpid()))
                 status = await memory.status()
@@ -49,7 +51,8 @@ async def serve(settings: Settings, serve_settings: ServeSettings) -> int:
                 # What was loaded stays: no collection has to walk through it while somebody waits for an answer.
                 gc.collect()
                 gc.freeze()
-                await stop.wait()
+                async with announced(serve_settings.supervisor, port, token):
+                    await stop.wait()
                 LOGGER.info("Stopping")
         finally:
             await memory.close()

@@ -1,0 +1,1 @@
+"""The memory server in its container: what a container needs around `npu-memory serve`."""
