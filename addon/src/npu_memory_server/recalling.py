@@ -17,6 +17,7 @@ from .indexes import Indexes, Words
 from .inference import InferenceThread, Priority
 from .lookup import Answer
 from .reranking.cross_encoder import CrossEncoder, Judged
+from .reranking.pace import Expectation
 from .reranking.registry import is_cross_encoder
 from .reranking.shelf import Shelf
 from .retrieval.retriever import Found, Question, QuestionVectors
@@ -36,7 +37,7 @@ RERANKER_FAILED = f"The reranker failed. {INSTEAD}"
 CROSS_ENCODED = 20
 """Memories that a cross-encoder may read: those behind them hardly ever have the answer, and each takes its time."""
 ANSWERING_SECONDS = 0.003
-"""What is kept of the budget for the answer itself, once its order is known: 0.2 ms, and up to 10 of the first one."""
+"""What is kept of the budget for the answer itself, once its order is known, until that was measured."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +95,7 @@ class Recaller:
         self._inference = inference
         self._searching = searching
         self._shelf = shelf
+        self._answering = Expectation(ANSWERING_SECONDS)
 
     async def recall(self, question: Question, deadline: float) -> Recalled:
         """Return what answers the question by `deadline` (`perf_counter`); without its meaning if that comes later.
@@ -144,7 +146,7 @@ class Recaller:
         understood, found, texts = candidates.understood, candidates.found, candidates.texts[:CROSS_ENCODED]
         judged, degraded = Judged((None,) * len(texts)), ""
         if texts and self._shelf is not None:
-            judging = self._shelf.judge(cross_encoder, question.text, texts, deadline - ANSWERING_SECONDS)
+            judging = self._shelf.judge(cross_encoder, question.text, texts, deadline - self._answering.most)
             try:
                 async with asyncio.timeout(deadline - perf_counter()):
                     judged = await asyncio.wrap_future(judging)
@@ -155,9 +157,11 @@ class Recaller:
                 degraded = RERANKER_FAILED
             if not judged.reached:
                 degraded = degraded or NOT_REACHED
-        rerank_ms = (perf_counter() - began) * 1000
+        judged_at = perf_counter()
+        rerank_ms = (judged_at - began) * 1000
         found = replace(reordered(found, judged.scores), rerank_ms=found.rerank_ms + rerank_ms)
         answer = await asyncio.wrap_future(self._searching.submit(self._indexes.answer_with, question, found))
+        self._answering.measured(perf_counter() - judged_at)
         return Recalled(
             answer,
             understood.began,
