@@ -130,6 +130,22 @@ class MemoryClient:
         """Ask for a page of memories; `within` in s. Raises `MemoryClientError`."""
         return await self._request(request, wire.Page, within)
 
+    async def corrections(self, request: wire.CorrectionsRequest, within: float) -> wire.CorrectionPage:
+        """Ask for a page of corrections that were found; `within` in s. Raises `MemoryClientError`."""
+        return await self._request(request, wire.CorrectionPage, within)
+
+    async def accept_correction(
+        self, request: wire.AcceptCorrectionRequest, within: float
+    ) -> wire.CorrectionSettled:
+        """Have a proposed correction made; `within` in s. Raises `MemoryClientError`."""
+        return await self._request(request, wire.CorrectionSettled, within)
+
+    async def revert_correction(
+        self, request: wire.RevertCorrectionRequest, within: float
+    ) -> wire.CorrectionSettled:
+        """Have a correction taken back; `within` in s. Raises `MemoryClientError`."""
+        return await self._request(request, wire.CorrectionSettled, within)
+
     async def prepare(self, within: float) -> wire.Prepared:
         """Say that somebody is about to speak; `within` in s. Raises `MemoryClientError`, from an older server too."""
         return await self._request(wire.PrepareRequest(), wire.Prepared, within)

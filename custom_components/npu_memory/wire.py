@@ -33,6 +33,8 @@ MAX_TOP_K = 50
 MIN_CONTEXT_TOKENS = 16
 MAX_CONTEXT_TOKENS = 20_000
 MAX_PAGE = 200
+MAX_CORRECTIONS = 40
+"""A page of them: two memories each, so that the longest ones fit into a frame."""
 MAX_BUDGET_MS = 60_000
 MAX_NUMBER = 2**63
 """Of a field without bounds of its own; NaN is below no bound."""
@@ -127,6 +129,32 @@ class Omission(StrEnum):
     """The token budget was spent on better ones."""
     SHORTENED = "shortened"
     """It is there, but cut: it is long."""
+
+
+class CorrectionReason(StrEnum):
+    """Why a memory is taken for a correction of an earlier one."""
+
+    DENIED = "denied"
+    """It says that the old value is not so any more."""
+    CORRECTED = "corrected"
+    """It says that something was wrong."""
+    CHANGED = "changed"
+    """It says that something was changed."""
+    ONSET = "onset"
+    """It says what holds from now on."""
+    RESTATED = "restated"
+    """It says the same with another value."""
+
+
+class CorrectionState(StrEnum):
+    """What has become of a correction that was found without being asked for."""
+
+    PROPOSED = "proposed"
+    """Not sure enough: the earlier memory still holds."""
+    CLOSED = "closed"
+    """The earlier memory holds no longer and points to the newer one."""
+    REVERTED = "reverted"
+    """Somebody took it back: it is never made again by itself."""
 
 
 class WireError(Exception):
@@ -415,6 +443,68 @@ class Page(Message):
     memories: tuple[MemoryItem, ...] = field(metadata={"items": MAX_PAGE})
     total: int
     next_cursor: str | None = field(default=None, metadata=characters(64))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CorrectionsRequest(Message):
+    """A page of the corrections that were found without being asked for, those of the newest memories first.
+
+    `cursor` is the `next_cursor` of the page before. No `state` means all.
+    """
+
+    event_type: ClassVar[str] = "memory-corrections"
+    state: CorrectionState | None = None
+    cursor: str | None = field(default=None, metadata=characters(64))
+    limit: int = field(default=20, metadata=between(1, MAX_CORRECTIONS))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Correction:
+    """The memory `new` is taken for a correction of `old`, with a confidence from 0 to 1."""
+
+    old: MemoryItem
+    new: MemoryItem
+    confidence: float = field(metadata=between(0, 1))
+    reason: CorrectionReason
+    state: CorrectionState
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CorrectionPage(Message):
+    """Some corrections and where the next ones begin; `total` counts all in the state that was asked for."""
+
+    event_type: ClassVar[str] = "memory-correction-page"
+    corrections: tuple[Correction, ...] = field(metadata={"items": MAX_CORRECTIONS})
+    total: int
+    next_cursor: str | None = field(default=None, metadata=characters(64))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AcceptCorrectionRequest(Message):
+    """Let a correction that was only proposed, or taken back, close the older memory."""
+
+    event_type: ClassVar[str] = "memory-correction-accept"
+    old_id: str = field(metadata=IDENTIFIER)
+    new_id: str = field(metadata=IDENTIFIER)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RevertCorrectionRequest(Message):
+    """Let a memory hold again that was taken for corrected, or refuse what was only proposed; it stays so."""
+
+    event_type: ClassVar[str] = "memory-correction-revert"
+    old_id: str = field(metadata=IDENTIFIER)
+    new_id: str = field(metadata=IDENTIFIER)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CorrectionSettled(Message):
+    """What a correction is now, said after the commit."""
+
+    event_type: ClassVar[str] = "memory-correction-settled"
+    old_id: str = field(metadata=IDENTIFIER)
+    new_id: str = field(metadata=IDENTIFIER)
+    state: CorrectionState
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

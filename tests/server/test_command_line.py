@@ -17,7 +17,19 @@ from tests.server.conftest import HOUSEHOLD
 from tests.server.process import LONGEST_SECONDS, ServerProcess, command_line, environment, run_command
 
 StartServer = Callable[..., ServerProcess]
-COMMANDS = ["serve", "remember", "recall", "forget", "list", "import", "export", "evaluate", "check", "models"]
+COMMANDS = [
+    "serve",
+    "remember",
+    "recall",
+    "forget",
+    "list",
+    "import",
+    "export",
+    "evaluate",
+    "check",
+    "corrections",
+    "models",
+]
 
 
 Run = Callable[..., subprocess.CompletedProcess[str]]

@@ -1,6 +1,7 @@
 """What a household says changes: the newer statement closes the older one, both stay, and it can be taken back."""
 
-from collections.abc import Iterator
+import asyncio
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
 import json
@@ -11,16 +12,30 @@ from subprocess import CompletedProcess
 from hypothesis import HealthCheck, given, settings, strategies as st
 import pytest
 
-from npu_memory_server.correction import Decision, Reason, State
+from npu_memory_server.correction import Decision
 from npu_memory_server.embedding.embedder import OnnxEmbedder
-from npu_memory_server.errors import NotFoundError
+from npu_memory_server.errors import InvalidRequestError, NotFoundError
 from npu_memory_server.memory import Memory
 from npu_memory_server.records import Record
 from npu_memory_server.retrieval.values import ValueType, language_of, tokens, values
 from npu_memory_server.store import corrections, memories
 from npu_memory_server.store.database import FILE_NAME, open_database
-from npu_memory_server.wire import Context, ForgetRequest, RecallRequest, RememberRequest
+from npu_memory_server.transport.client import connected
+from npu_memory_server.wire import (
+    AcceptCorrectionRequest,
+    Context,
+    Correction,
+    CorrectionReason,
+    CorrectionsRequest,
+    CorrectionState,
+    ForgetRequest,
+    ListRequest,
+    RecallRequest,
+    RememberRequest,
+    RevertCorrectionRequest,
+)
 from tests.server.conftest import HOUSEHOLD, OpenMemory
+from tests.server.process import ServerProcess, run_command
 
 CALM_MS = 20_000.0
 """A budget that no test runs out of, however busy the machine is."""
@@ -79,6 +94,19 @@ async def ask(memory: Memory, text: str, top_k: int = 5) -> Context:
     return await memory.recall(RecallRequest(text=text, budget_ms=CALM_MS, top_k=top_k, min_relevance=0))
 
 
+async def noticed(memory: Memory, state: CorrectionState | None = None) -> list[Correction]:
+    """Return all corrections that were found without being asked for, page by page."""
+    found: list[Correction] = []
+    cursor = None
+    while True:
+        page = await memory.corrections(CorrectionsRequest(state=state, limit=2, cursor=cursor))
+        found += page.corrections
+        cursor = page.next_cursor
+        if cursor is None:
+            assert page.total == len(found)
+            return found
+
+
 def links(directory: Path) -> dict[str, tuple[str, int]]:
     """Return the id of each closed memory with that of the one that it points to, and until when it held."""
     with closing(sqlite3.connect(directory / FILE_NAME)) as connection:
@@ -97,8 +125,8 @@ class TestSayingThatSomethingHasChanged:
         await tell(memory, new, "new", 30, language=language)
         found = [item.id for item in (await ask(memory, old)).memories]
         assert found.index("new") < found.index("old")
-        (correction,) = await memory.corrections()
-        assert (correction.old_id, correction.new_id, correction.state) == ("old", "new", State.CLOSED)
+        (correction,) = await noticed(memory)
+        assert (correction.old.id, correction.new.id, correction.state) == ("old", "new", CorrectionState.CLOSED)
 
     @pytest.mark.parametrize(("language", "old", "new"), NOT_CORRECTED)
     async def test_what_only_looks_like_it_closes_nothing(
@@ -108,7 +136,7 @@ class TestSayingThatSomethingHasChanged:
             await tell(memory, f"{child} likes pancakes", child, -9, speaker=child)
         await tell(memory, old, "old", 0, language=language)
         await tell(memory, new, "new", 8, language=language)
-        assert await memory.corrections(State.CLOSED) == []
+        assert await noticed(memory, CorrectionState.CLOSED) == []
         page_of_old = next(item for item in (await ask(memory, old)).memories if item.id == "old")
         assert page_of_old.valid_to is None
 
@@ -116,7 +144,7 @@ class TestSayingThatSomethingHasChanged:
         await tell(memory, "The spare key is under the blue flower pot.", "pot", 0)
         await tell(memory, "we moved the spare key it's not under the blue pot anymore mr hill has it", "hill", 60)
         await tell(memory, "the spare key is no longer with mr hill it's in the lockbox now", "box", 120)
-        closed = {one.old_id: one.new_id for one in await memory.corrections(State.CLOSED)}
+        closed = {one.old.id: one.new.id for one in await noticed(memory, CorrectionState.CLOSED)}
         assert closed == {"pot": "hill", "hill": "box"}
         assert [item.id for item in (await ask(memory, "where is the spare key")).memories] == ["box", "hill", "pot"]
 
@@ -125,12 +153,14 @@ class TestSayingThatSomethingHasChanged:
         await tell(memory, "trash pickup is on tuesday", "tuesday", 0)
         await tell(memory, "trash pickup is on friday now not on tuesday", "friday", 30, **talk)
         await tell(memory, "Noted: trash pickup is on Friday now.", "noted", 30.0001, speaker="assistant", **talk)
-        assert {one.old_id: one.new_id for one in await memory.corrections(State.CLOSED)} == {"tuesday": "friday"}
+        assert {one.old.id: one.new.id for one in await noticed(memory, CorrectionState.CLOSED)} == {
+            "tuesday": "friday"
+        }
 
     async def test_what_belongs_to_somebody_alone_is_not_closed_by_what_all_may_hear(self, memory: Memory) -> None:
         await tell(memory, "trash pickup is on tuesday", "tuesday", 0, scope="person:nora")
         await tell(memory, "trash pickup is on friday now not on tuesday", "friday", 30)
-        assert await memory.corrections() == []
+        assert await noticed(memory) == []
 
     async def test_a_correction_on_request_is_left_as_it_is(self, memory: Memory) -> None:
         await tell(memory, "trash pickup is on tuesday", "tuesday", 0)
@@ -141,7 +171,7 @@ class TestSayingThatSomethingHasChanged:
         )  # fmt: skip
         await memory.remember(corrected)
         await memory.embedded()
-        assert await memory.corrections() == []
+        assert await noticed(memory) == []
 
 
 class TestTakingItBack:
@@ -151,13 +181,13 @@ class TestTakingItBack:
         await tell(memory, "trash pickup is on tuesday", "tuesday", 0)
         before = (await ask(memory, "when is trash pickup")).memories[0]
         await tell(memory, "trash pickup is on friday now not on tuesday", "friday", 30)
-        await memory.revert_correction("tuesday", "friday")
+        await memory.revert_correction(RevertCorrectionRequest(old_id="tuesday", new_id="friday"))
         after = {item.id: item for item in (await ask(memory, "when is trash pickup")).memories}["tuesday"]
         assert (after.valid_to, after.superseded_by) == (before.valid_to, before.superseded_by)
         assert links(tmp_path / "memory") == {}
         await tell(memory, "something else entirely about the cat", "cat", 40)
-        assert [one.state for one in await memory.corrections()] == [State.REVERTED]
-        await memory.accept_correction("tuesday", "friday")
+        assert [one.state for one in await noticed(memory)] == [CorrectionState.REVERTED]
+        await memory.accept_correction(AcceptCorrectionRequest(old_id="tuesday", new_id="friday"))
         assert (await ask(memory, "when is trash pickup")).memories[0].id == "friday"
 
     async def test_forgetting_the_correction_lets_the_older_memory_hold_again(self, memory: Memory) -> None:
@@ -166,12 +196,12 @@ class TestTakingItBack:
         await memory.forget(ForgetRequest(memory_ids=("friday",)))
         (only,) = (await ask(memory, "when is trash pickup")).memories
         assert (only.id, only.valid_to, only.superseded_by) == ("tuesday", None, None)
-        assert await memory.corrections() == []
+        assert await noticed(memory) == []
 
     async def test_one_that_was_never_made_cannot_be_taken_back(self, memory: Memory) -> None:
         await tell(memory, "trash pickup is on tuesday", "tuesday", 0)
         with pytest.raises(NotFoundError):
-            await memory.revert_correction("tuesday", "friday")
+            await memory.revert_correction(RevertCorrectionRequest(old_id="tuesday", new_id="friday"))
 
 
 @pytest.fixture
@@ -194,7 +224,7 @@ def test_reverting_everything_restores_every_memory_and_the_order_of_decisions_d
         return connection.execute(query).fetchall()
 
     def decide(some: list[tuple[int, int]]) -> None:
-        made = [Decision(slots[old], slots[new], 0.9, Reason.CHANGED, closes=True) for old, new in some]
+        made = [Decision(slots[old], slots[new], 0.9, CorrectionReason.CHANGED, closes=True) for old, new in some]
         corrections.examined(connection, slots, made, FIRST_DAY)
 
     if connection.in_transaction:
@@ -289,3 +319,56 @@ def test_any_text_can_be_looked_through_for_values(text: str, language: str | No
     for value in values(words, language_of(language)):
         assert 0 <= value.start < value.end <= len(words)
         assert isinstance(value.type, ValueType)
+
+
+class TestTheDoors:
+    async def test_over_the_wire_a_correction_is_seen_taken_back_and_made_again(
+        self, tmp_path: Path, start_server: Callable[..., ServerProcess]
+    ) -> None:
+        said = [("tuesday", "Trash goes out on Tuesday.", 0), ("friday", "We moved trash day, it is Friday now.", 9)]
+        for memory_id, text, day in said:
+            at = (FIRST_DAY + timedelta(days=day)).isoformat()
+            run_command("remember", text, "--id", memory_id, "--created-at", at, data=tmp_path)
+        pair = {"old_id": "tuesday", "new_id": "friday"}
+        server = start_server(tmp_path)
+        async with connected("127.0.0.1", server.port, server.token) as remote:
+            async with asyncio.timeout(60):
+                while not (page := await remote.corrections(CorrectionsRequest())).corrections:
+                    pass
+            reverted = await remote.revert_correction(RevertCorrectionRequest(**pair))
+            held = (await remote.list(ListRequest())).memories
+            accepted = await remote.accept_correction(AcceptCorrectionRequest(**pair))
+            closed = (await remote.list(ListRequest())).memories
+            with pytest.raises(NotFoundError, match="no such correction"):
+                await remote.accept_correction(AcceptCorrectionRequest(old_id="friday", new_id="tuesday"))
+            with pytest.raises(InvalidRequestError, match="cursor"):
+                await remote.corrections(CorrectionsRequest(cursor="1.2.3.4"))
+
+        (correction,) = page.corrections
+        assert (correction.old.text, correction.new.text) == (said[0][1], said[1][1])
+        assert (correction.state, correction.reason) == (CorrectionState.CLOSED, CorrectionReason.CHANGED)
+        assert reverted.state is CorrectionState.REVERTED
+        assert accepted.state is CorrectionState.CLOSED
+        assert [memory.superseded_by for memory in held] == [None, None]
+        assert {memory.id: memory.superseded_by for memory in closed} == {"tuesday": "friday", "friday": None}
+
+    def test_on_the_command_line_they_are_listed_and_settled(self, household_directory: Path) -> None:
+        listed = run_command("corrections", "list", "--json", "--count", "500", data=household_directory)
+        found = [json.loads(line) for line in listed.stdout.splitlines()]
+        some = run_command("corrections", "list", "--count", "3", data=household_directory)
+        pair = (found[0]["old"]["id"], found[0]["new"]["id"])
+        other = {"closed": "revert", "proposed": "accept", "reverted": "accept"}[found[0]["state"]]
+
+        settled = run_command("corrections", other, *pair, "--json", data=household_directory)
+        again = run_command("corrections", "list", "--json", "--count", "1", data=household_directory)
+        unknown = run_command("corrections", "accept", "nobody", "nothing", data=household_directory)
+        none = run_command("corrections", "list", "--state", "reverted", data=household_directory / "new")
+
+        assert len(found) > 40, "more than a page"
+        assert len({(one["old"]["id"], one["new"]["id"]) for one in found}) == len(found)
+        assert len(some.stdout.splitlines()) == 9
+        assert some.stdout.splitlines()[1].endswith(f"[{pair[0]}]")
+        assert json.loads(settled.stdout)["state"] == json.loads(again.stdout)["state"] != found[0]["state"]
+        assert unknown.returncode == 1
+        assert "no such correction" in unknown.stderr
+        assert none.stdout == "There are no corrections that are reverted.\n"

@@ -17,7 +17,7 @@ from pathlib import Path
 import sys
 from typing import Any
 
-from .cli import asking, evaluating, importing, keeping, models, serving
+from .cli import asking, correcting, evaluating, importing, keeping, models, serving
 from .cli.arguments import build_parser
 from .cli.opening import open_memory, reach_memories
 from .errors import InvalidRequestError, NpuMemoryError
@@ -25,7 +25,17 @@ from .memory import RecallDefaults
 from .reranking.registry import MODEL_FILES
 from .settings import ServeSettings, Settings
 from .supervisor import Supervisor
-from .wire import MAX_PAGE, ListRequest, RecallRequest, RememberRequest, Reranker, WireError, from_data
+from .wire import (
+    MAX_PAGE,
+    AcceptCorrectionRequest,
+    ListRequest,
+    RecallRequest,
+    RememberRequest,
+    Reranker,
+    RevertCorrectionRequest,
+    WireError,
+    from_data,
+)
 
 REMEMBERED = (
     "text", "memory_id", "kind", "speaker", "scope", "session", "area", "language", "created_at", "expires_at", "tags",
@@ -115,6 +125,15 @@ async def _run_on_memories(options: argparse.Namespace, settings: Settings) -> i
                 wanted = {"limit": MAX_PAGE, "include_past": not options.current}
                 page = from_data(ListRequest, {**wanted, **_picked(given, ("scopes", "kind", "speaker"))})
                 return await keeping.show(memories, page, None if options.all else options.count, as_json=options.json)
+            case "corrections" if options.action == "list":
+                return await correcting.show(memories, options.state, options.count, as_json=options.json)
+            case "corrections":
+                pair = _picked(given, ("old_id", "new_id"))
+                accepts = options.action == "accept"
+                settling = (
+                    from_data(AcceptCorrectionRequest, pair) if accepts else from_data(RevertCorrectionRequest, pair)
+                )
+                return await correcting.settle(memories, settling, as_json=options.json)
             case "import":
                 return await importing.import_file(memories, options.file, as_json=options.json)
             case _:

@@ -21,7 +21,6 @@ from . import __version__
 from .backlog import EmbeddingBacklog
 from .context.examining import examined
 from .correcting import Corrector
-from .correction import Correction, State
 from .embedding.base import Embedder
 from .errors import NpuMemoryError
 from .indexes import Indexes
@@ -34,13 +33,18 @@ from .retrieval.retriever import Question
 from .store import corrections, memories, vectors
 from .store.database import FILE_NAME, truncate_log
 from .store.group_commit import GroupCommit
-from .store.memories import Addition, Filter
+from .store.memories import Addition, Filter, StoredRecord
 from .store.vectors import StoredVector
 from .wire import (
     HOUSEHOLD,
     MAX_NAME_CHARACTERS,
     PROTOCOL_VERSION,
+    AcceptCorrectionRequest,
     Context,
+    CorrectionPage,
+    CorrectionSettled,
+    CorrectionsRequest,
+    CorrectionState,
     ForgetRequest,
     Forgotten,
     ListRequest,
@@ -49,6 +53,7 @@ from .wire import (
     RecallRequest,
     RememberRequest,
     Reranker,
+    RevertCorrectionRequest,
     Status,
     Stored,
     Strategy,
@@ -159,17 +164,35 @@ class Memory:
         """Keep `request` as what holds now instead of `memory_id`; both remain answerable. Raises as `remember`."""
         return await self.remember(replace(request, corrects=memory_id))
 
-    async def corrections(self, state: State | None = None) -> Sequence[Correction]:
-        """Return the corrections that were found without being asked for, those of the newest memories first."""
-        return await self._read(lambda reader: corrections.listed(reader, state))
+    async def corrections(self, request: CorrectionsRequest) -> CorrectionPage:
+        """Return a page of the corrections that were found without being asked for.
 
-    async def accept_correction(self, old_id: str, new_id: str) -> None:
+        Raises `InvalidRequestError` for a wrong cursor.
+        """
+        (found, cursor), total = await self._read(
+            lambda reader: (
+                corrections.page(reader, request.state, request.limit, request.cursor),
+                corrections.count(reader, request.state),
+            )
+        )
+        return CorrectionPage(id=request.id, corrections=tuple(found), total=total, next_cursor=cursor)
+
+    async def accept_correction(self, request: AcceptCorrectionRequest) -> CorrectionSettled:
         """Let a correction that was only proposed, or taken back, close the older memory. Raises `NotFoundError`."""
-        await self._write(lambda connection: corrections.accept(connection, old_id, new_id), self._indexes.relink)
+        return await self._settle(request, corrections.accept, CorrectionState.CLOSED)
 
-    async def revert_correction(self, old_id: str, new_id: str) -> None:
+    async def revert_correction(self, request: RevertCorrectionRequest) -> CorrectionSettled:
         """Let a memory hold again that was taken for corrected; it stays so. Raises `NotFoundError`."""
-        await self._write(lambda connection: corrections.revert(connection, old_id, new_id), self._indexes.relink)
+        return await self._settle(request, corrections.revert, CorrectionState.REVERTED)
+
+    async def _settle(
+        self,
+        request: AcceptCorrectionRequest | RevertCorrectionRequest,
+        settle: Callable[[sqlite3.Connection, str, str], Sequence[StoredRecord]],
+        state: CorrectionState,
+    ) -> CorrectionSettled:
+        await self._write(lambda connection: settle(connection, request.old_id, request.new_id), self._indexes.relink)
+        return CorrectionSettled(id=request.id, old_id=request.old_id, new_id=request.new_id, state=state)
 
     async def forget(self, request: ForgetRequest) -> Forgotten:
         """Remove memories from the database, its log and every index; all of them, or none and `NotFoundError`."""

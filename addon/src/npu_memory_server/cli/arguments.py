@@ -17,6 +17,7 @@ from ..wire import (
     MAX_CONTEXT_TOKENS,
     MAX_TOP_K,
     MIN_CONTEXT_TOKENS,
+    CorrectionState,
     Kind,
     Reranker,
     Strategy,
@@ -82,6 +83,7 @@ def build_parser(environment: Mapping[str, str]) -> argparse.ArgumentParser:
     _add_recall(commands, common, as_json, environment)
     _add_forget(commands, common, as_json)
     _add_list(commands, common, as_json)
+    _add_corrections(commands, common, as_json)
     _add_files(commands, common, as_json)
     _add_evaluate(commands, model, as_json, environment)
     _add_check_and_models(commands, common, as_json)
@@ -205,6 +207,30 @@ def _add_list(
     show.add_argument("--speaker", help="only what this one said")
     show.add_argument("--kind", type=_choice(Kind), choices=list(Kind))
     show.add_argument("--current", action="store_true", help="leave out what has been corrected")
+
+
+def _add_corrections(
+    commands: Commands[argparse.ArgumentParser], common: argparse.ArgumentParser, as_json: argparse.ArgumentParser
+) -> None:
+    corrections = commands.add_parser(
+        "corrections",
+        help="show what was taken for a correction; accept it, or take it back",
+        description="Statements that correct an earlier one are recognized without being asked for. What is sure "
+        "closes the older memory, what is not is only proposed. Both stay, and both can be changed here.",
+    )
+    actions = corrections.add_subparsers(dest="action", required=True, metavar="ACTION")
+    show = actions.add_parser("list", parents=[common, as_json], help="show them, those of the newest memories first")
+    show.add_argument(
+        "--state", type=_choice(CorrectionState), choices=list(CorrectionState), help="only these (default: all)"
+    )
+    show.add_argument("--count", type=_whole(1, 1_000_000), default=20, metavar="N", help="default: %(default)s")
+    for action, does in (
+        ("accept", "let the newer memory close the older one"),
+        ("revert", "let the older memory hold (again), for good"),
+    ):
+        settle = actions.add_parser(action, parents=[common, as_json], help=does, description=does.capitalize() + ".")
+        settle.add_argument("old_id", metavar="OLD-ID", help="as list shows it")
+        settle.add_argument("new_id", metavar="NEW-ID")
 
 
 def _add_files(

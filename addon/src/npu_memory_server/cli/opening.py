@@ -16,13 +16,18 @@ from ..reranking.shelf import Places, Shelf
 from ..settings import EMBEDDER, Settings
 from ..transport.client import connected
 from ..wire import (
+    AcceptCorrectionRequest,
     Context,
+    CorrectionPage,
+    CorrectionSettled,
+    CorrectionsRequest,
     ForgetRequest,
     Forgotten,
     ListRequest,
     Page,
     RecallRequest,
     RememberRequest,
+    RevertCorrectionRequest,
     Status,
     Stored,
 )
@@ -42,6 +47,15 @@ class Memories(Protocol):
 
     async def list(self, request: ListRequest) -> Page:
         """Return a page of memories."""
+
+    async def corrections(self, request: CorrectionsRequest) -> CorrectionPage:
+        """Return a page of corrections."""
+
+    async def accept_correction(self, request: AcceptCorrectionRequest) -> CorrectionSettled:
+        """Make a correction."""
+
+    async def revert_correction(self, request: RevertCorrectionRequest) -> CorrectionSettled:
+        """Take a correction back."""
 
     async def status(self) -> Status:
         """Return the state in numbers."""

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 import math
 
-from ..correction import Reason
+from ..wire import CorrectionReason
 from .cues import Cue
 from .statements import Statement
 from .values import ValueType
@@ -102,7 +102,7 @@ class Found:
 
     corrected_id: str
     confidence: float
-    reason: Reason
+    reason: CorrectionReason
 
     @property
     def closes(self) -> bool:
@@ -130,7 +130,7 @@ def rarity(frequency: int, memories: int) -> float:
 class _Fit:
     old: Said
     log_odds: float
-    reason: Reason
+    reason: CorrectionReason
 
 
 Rarity = Callable[[str], float]
@@ -235,18 +235,18 @@ def _comparable(new: Said, old: Said) -> bool:
     return old.speaker == ASSISTANT or new.session is None or old.session != new.session
 
 
-def _reason(cues: frozenset[Cue], *, denied: bool) -> Reason:
+def _reason(cues: frozenset[Cue], *, denied: bool) -> CorrectionReason:
     if denied:
-        return Reason.DENIED
+        return CorrectionReason.DENIED
     for cue, reason in (
-        (Cue.CORRECTED, Reason.CORRECTED),
-        (Cue.CHANGED, Reason.CHANGED),
-        (Cue.ENDED, Reason.CHANGED),
-        (Cue.ONSET, Reason.ONSET),
+        (Cue.CORRECTED, CorrectionReason.CORRECTED),
+        (Cue.CHANGED, CorrectionReason.CHANGED),
+        (Cue.ENDED, CorrectionReason.CHANGED),
+        (Cue.ONSET, CorrectionReason.ONSET),
     ):
         if cue in cues:
             return reason
-    return Reason.RESTATED
+    return CorrectionReason.RESTATED
 
 
 def _other_values(now: Statement, then: Statement) -> frozenset[ValueType]:

@@ -7,9 +7,10 @@ from dataclasses import replace
 from datetime import datetime
 import sqlite3
 
-from ..correction import Correction, Decision, Reason, State
-from ..errors import NotFoundError
-from ..records import Record, milliseconds
+from ..correction import Decision
+from ..errors import InvalidRequestError, NotFoundError
+from ..records import Record, item_from_record, milliseconds
+from ..wire import Correction, CorrectionReason, CorrectionState
 from . import memories
 from .memories import StoredRecord
 
@@ -79,7 +80,7 @@ def examined(
     """
     changed: dict[int, StoredRecord] = {}
     for decision in decisions:
-        state = State.CLOSED if decision.closes else State.PROPOSED
+        state = CorrectionState.CLOSED if decision.closes else CorrectionState.PROPOSED
         added = connection.execute(
             "INSERT OR IGNORE INTO correction SELECT old.slot, new.slot, ?, ?, ?, ? FROM memory old, memory new "
             "WHERE old.slot = ? AND new.slot = ?",
@@ -100,22 +101,60 @@ def examined(
     return tuple(changed.values())
 
 
-def listed(connection: sqlite3.Connection, state: State | None = None) -> list[Correction]:
-    """Return the corrections in this state, or all of them, those of the newest memories first."""
+def page(
+    connection: sqlite3.Connection, state: CorrectionState | None, limit: int, cursor: str | None
+) -> tuple[list[Correction], str | None]:
+    """Return up to `limit` corrections in a state, or of all, those of the newest memories first; and the next cursor.
+
+    Raises `InvalidRequestError` for a cursor that is none.
+    """
+    after = _position(cursor) if cursor is not None else None
     rows = connection.execute(
-        "SELECT old.id, new.id, confidence, reason, state FROM correction "
+        "SELECT new.created_ms, new_slot, old_slot, confidence, reason, state FROM correction "
         "JOIN memory old ON old.slot = old_slot JOIN memory new ON new.slot = new_slot "
-        "WHERE ? IS NULL OR state = ? ORDER BY new.created_ms DESC, new.slot DESC, old.slot",
-        (state.value if state else None, state.value if state else None),
-    )
-    return [Correction(row[0], row[1], row[2], Reason(row[3]), State(row[4])) for row in rows]
+        "WHERE (:state IS NULL OR state = :state) "
+        "AND (:ms IS NULL OR (new.created_ms, new.slot, old.slot) < (:ms, :new, :old)) "
+        "ORDER BY new.created_ms DESC, new.slot DESC, old.slot DESC LIMIT :limit",
+        {"state": state, "limit": limit + 1, **dict(zip(("ms", "new", "old"), after or (None,) * 3, strict=True))},
+    ).fetchall()
+    some = rows[:limit]
+    records = memories.by_slot(connection, [slot for row in some for slot in row[1:3]])
+    found = [
+        Correction(
+            old=item_from_record(records[old]),
+            new=item_from_record(records[new]),
+            confidence=confidence,
+            reason=CorrectionReason(reason),
+            state=CorrectionState(found_state),
+        )
+        for _, new, old, confidence, reason, found_state in some
+    ]
+    last = some[-1] if len(rows) > limit else None
+    return found, f"{last[0]}.{last[1]}.{last[2]}" if last else None
+
+
+def count(connection: sqlite3.Connection, state: CorrectionState | None) -> int:
+    """Return how many corrections there are in a state, or in all."""
+    row = connection.execute("SELECT count(*) FROM correction WHERE ?1 IS NULL OR state = ?1", (state,)).fetchone()
+    return int(row[0])
+
+
+def _position(cursor: str) -> tuple[int, int, int]:
+    try:
+        created_ms, new, old = (int(part) for part in cursor.split("."))
+        if max(map(abs, (created_ms, new, old))) > memories.MAX_INTEGER:
+            raise ValueError("a number that SQLite cannot hold")
+    except ValueError as error:
+        raise InvalidRequestError("The field 'cursor' must be the next_cursor of an earlier page.") from error
+    return created_ms, new, old
 
 
 def accept(connection: sqlite3.Connection, old_id: str, new_id: str) -> tuple[StoredRecord, ...]:
     """Make what was proposed, or taken back, so. Raises `NotFoundError`."""
     old, new = _pair(connection, old_id, new_id)
     connection.execute(
-        "UPDATE correction SET state = ? WHERE old_slot = ? AND new_slot = ?", (State.CLOSED.value, old.slot, new.slot)
+        "UPDATE correction SET state = ? WHERE old_slot = ? AND new_slot = ?",
+        (CorrectionState.CLOSED.value, old.slot, new.slot),
     )
     closed = _close(connection, old.slot, new.slot)
     return (closed,) if closed is not None else ()
@@ -129,7 +168,7 @@ def revert(connection: sqlite3.Connection, old_id: str, new_id: str) -> tuple[St
     old, new = _pair(connection, old_id, new_id)
     connection.execute(
         "UPDATE correction SET state = ? WHERE old_slot = ? AND new_slot = ?",
-        (State.REVERTED.value, old.slot, new.slot),
+        (CorrectionState.REVERTED.value, old.slot, new.slot),
     )
     if old.record.superseded_by != new_id:
         return ()
@@ -137,7 +176,7 @@ def revert(connection: sqlite3.Connection, old_id: str, new_id: str) -> tuple[St
     next_closer = connection.execute(
         "SELECT new_slot FROM correction JOIN memory ON slot = new_slot WHERE old_slot = ? AND state = ? "
         "ORDER BY created_ms, id LIMIT 1",
-        (old.slot, State.CLOSED.value),
+        (old.slot, CorrectionState.CLOSED.value),
     ).fetchone()
     closed = _close(connection, old.slot, next_closer[0]) if next_closer else None
     return (closed or StoredRecord(old.slot, replace(old.record, valid_to=None, superseded_by=None)),)

@@ -17,9 +17,13 @@ from ..wire import (
     GREETING,
     MAX_HEADER_BYTES,
     PROTOCOL_VERSION,
+    AcceptCorrectionRequest,
     Authenticate,
     Authenticated,
     Context,
+    CorrectionPage,
+    CorrectionSettled,
+    CorrectionsRequest,
     Failure,
     ForgetRequest,
     Forgotten,
@@ -32,6 +36,7 @@ from ..wire import (
     PrepareRequest,
     RecallRequest,
     RememberRequest,
+    RevertCorrectionRequest,
     Status,
     StatusRequest,
     Stored,
@@ -75,6 +80,18 @@ class RemoteMemory:
     async def list(self, request: ListRequest) -> Page:
         """Ask the server for a page. Raises `NpuMemoryError`."""
         return await self._ask(request, Page)
+
+    async def corrections(self, request: CorrectionsRequest) -> CorrectionPage:
+        """Ask the server for a page of corrections. Raises `NpuMemoryError`."""
+        return await self._ask(request, CorrectionPage)
+
+    async def accept_correction(self, request: AcceptCorrectionRequest) -> CorrectionSettled:
+        """Ask the server to accept a correction. Raises `NpuMemoryError`."""
+        return await self._ask(request, CorrectionSettled)
+
+    async def revert_correction(self, request: RevertCorrectionRequest) -> CorrectionSettled:
+        """Ask the server to take a correction back. Raises `NpuMemoryError`."""
+        return await self._ask(request, CorrectionSettled)
 
     async def prepare(self) -> Prepared:
         """Tell the server that somebody is about to speak. Raises `NpuMemoryError`."""

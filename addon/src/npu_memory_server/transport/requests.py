@@ -13,7 +13,9 @@ from ..memory import Memory
 from ..records import MONTHS
 from ..wire import (
     GREETING,
+    AcceptCorrectionRequest,
     Context,
+    CorrectionsRequest,
     ForgetRequest,
     Frame,
     Greeting,
@@ -22,6 +24,7 @@ from ..wire import (
     PrepareRequest,
     RecallRequest,
     RememberRequest,
+    RevertCorrectionRequest,
     StatusRequest,
     WireError,
     from_data,
@@ -53,6 +56,9 @@ REQUESTS: Mapping[str, Handler] = {
     RememberRequest.event_type: _handler(RememberRequest, Memory.remember),
     ForgetRequest.event_type: _handler(ForgetRequest, Memory.forget),
     ListRequest.event_type: _handler(ListRequest, Memory.list),
+    CorrectionsRequest.event_type: _handler(CorrectionsRequest, Memory.corrections),
+    AcceptCorrectionRequest.event_type: _handler(AcceptCorrectionRequest, Memory.accept_correction),
+    RevertCorrectionRequest.event_type: _handler(RevertCorrectionRequest, Memory.revert_correction),
     PrepareRequest.event_type: _handler(PrepareRequest, lambda memory, request: memory.prepare(request.id)),
     StatusRequest.event_type: _handler(StatusRequest, lambda memory, request: memory.status(request.id)),
 }
