@@ -134,15 +134,11 @@ class MemoryClient:
         """Ask for a page of corrections that were found; `within` in s. Raises `MemoryClientError`."""
         return await self._request(request, wire.CorrectionPage, within)
 
-    async def accept_correction(
-        self, request: wire.AcceptCorrectionRequest, within: float
-    ) -> wire.CorrectionSettled:
+    async def accept_correction(self, request: wire.AcceptCorrectionRequest, within: float) -> wire.CorrectionSettled:
         """Have a proposed correction made; `within` in s. Raises `MemoryClientError`."""
         return await self._request(request, wire.CorrectionSettled, within)
 
-    async def revert_correction(
-        self, request: wire.RevertCorrectionRequest, within: float
-    ) -> wire.CorrectionSettled:
+    async def revert_correction(self, request: wire.RevertCorrectionRequest, within: float) -> wire.CorrectionSettled:
         """Have a correction taken back; `within` in s. Raises `MemoryClientError`."""
         return await self._request(request, wire.CorrectionSettled, within)
 
