@@ -20,10 +20,14 @@ from .coordinator import NpuMemoryConfigEntry
 from .delivery import Delivery, deliver
 from .fronting import FrontingEntity
 from .issues import NOT_TAKEN, raise_not_taken, settle
-from .prompt import message_without_memory, spoken_answer
+from .prompt import message_without_memory
 from .report import Outcome, Recalled, TurnReport, report_of
 from .session import Session, async_get_session
 from .turn import Turn, essence
+from .voice.answering import Spoken, answer
+from .voice.language import Say
+from .voice.telling import told, worth_saying
+from .voice.understanding import spoken_language
 
 _LOGGER = logging.getLogger(__name__)
 
@@ -34,7 +38,6 @@ PREPARE_SECONDS = 10.0
 
 AGENT_MISSING_SPOKEN = "The assistant behind my memory is not available. Please check the settings of NPU Memory."
 CIRCLE_SPOKEN = "The assistant behind my memory asks me in turn. Please check the settings of NPU Memory."
-NOT_REACHED_SPOKEN = "I cannot look into my memory right now."
 
 NOT_UNDERSTOOD = (intent.IntentResponseErrorCode.NO_INTENT_MATCH, intent.IntentResponseErrorCode.NO_VALID_TARGETS)
 """What Home Assistant's agent answers to a question that is not about the home's devices; the second if it sounds as if
@@ -87,6 +90,9 @@ class MemoryConversationEntity(FrontingEntity):
             return self._without_an_agent(user_input, chat_log, Outcome.CIRCLE, CIRCLE_SPOKEN)
         turn = await Turn.begin(self.hass, user_input, chat_log.conversation_id, self.memory.options)
         session = async_get_session(self.hass, user_input, chat_log)
+        alone = self.options.agent in (None, conversation.HOME_ASSISTANT_AGENT)
+        if spoken := await answer(self.memory.client, self.memory.exchanges, self.options, turn, alone=alone):
+            return self._say(user_input, chat_log, spoken)
         if self.options.agent is None:
             return await self._answer_from_memory(user_input, chat_log, turn, session)
         if not self.agent_is_there():
@@ -111,6 +117,7 @@ class MemoryConversationEntity(FrontingEntity):
         recalled = await self._recall(turn, len(known))
         memories = turn.choose(recalled.memories, known, self.options.top_k) if recalled.context else None
         delivery = deliver(user_input.text, memories, session, self.options)
+        self.memory.exchanges.tell(turn, memories or (), heard=False)
         if delivery.message != user_input.text:
             chat_log.content[-1] = conversation.UserContent(content=delivery.message)
         result = await self._converse(user_input, chat_log, delivery.message, delivery.system_prompt)
@@ -129,6 +136,7 @@ class MemoryConversationEntity(FrontingEntity):
         """Let Home Assistant's own agent do what it understands, and quote memories where it does not."""
         result = await self._converse(user_input, chat_log, user_input.text, session.callers_prompt)
         if result.response.error_code not in NOT_UNDERSTOOD:
+            self.memory.exchanges.tell(turn, (), heard=True)
             self._report(report_of(Outcome.NOT_NEEDED, Recalled(), turn.text))
             if result.response.response_type is not intent.IntentResponseType.ERROR:
                 self._remember(turn, session, result.response.speech.get("plain", {}).get("speech"))
@@ -152,7 +160,8 @@ class MemoryConversationEntity(FrontingEntity):
         """Answer by quoting."""
         recalled = await self._recall(turn, 0)
         if recalled.failure not in (None, Outcome.NOTHING_SAID):
-            return self._without_an_agent(user_input, chat_log, recalled.failure, NOT_REACHED_SPOKEN)
+            sentence = spoken_language(turn.language).say(Say.NOT_REACHED)
+            return self._without_an_agent(user_input, chat_log, recalled.failure, sentence)
         return self._quote(user_input, chat_log, turn, session, recalled)
 
     def _quote(
@@ -165,16 +174,19 @@ class MemoryConversationEntity(FrontingEntity):
     ) -> conversation.ConversationResult:
         memories = turn.choose(recalled.memories, (), self.options.top_k)
         session.tell(memories, stays=False)
-        answer = spoken_answer(memories, turn.started)
-        chat_log.async_add_assistant_content_without_tools(
-            conversation.AssistantContent(agent_id=user_input.agent_id, content=answer)
-        )
+        said = worth_saying(memories)
+        self.memory.exchanges.tell(turn, said, heard=True)
         outcome = recalled.failure or (Outcome.GIVEN if memories else Outcome.NOTHING_RELEVANT)
         self._report(report_of(outcome, recalled, turn.text, given=len(memories)))
         self._remember(turn, session, None)
-        response = intent.IntentResponse(language=user_input.language)
-        response.async_set_speech(answer)
-        return conversation.ConversationResult(response=response, conversation_id=chat_log.conversation_id)
+        return _speech(user_input, chat_log, Spoken(told(said, spoken_language(turn.language), turn.started)))
+
+    def _say(
+        self, user_input: conversation.ConversationInput, chat_log: conversation.ChatLog, spoken: Spoken
+    ) -> conversation.ConversationResult:
+        """Say what memory itself has to say; what is said to memory is no turn to be remembered."""
+        self._report(report_of(Outcome.SPOKEN_TO, Recalled(), user_input.text))
+        return _speech(user_input, chat_log, spoken)
 
     def _without_an_agent(
         self,
@@ -287,3 +299,16 @@ def _report_of(turn: Turn, recalled: Recalled, delivery: Delivery, chat_log: con
 
 def _text_of(content: conversation.Content) -> str | None:
     return None if isinstance(content, conversation.ToolResultContent) else content.content
+
+
+def _speech(
+    user_input: conversation.ConversationInput, chat_log: conversation.ChatLog, spoken: Spoken
+) -> conversation.ConversationResult:
+    chat_log.async_add_assistant_content_without_tools(
+        conversation.AssistantContent(agent_id=user_input.agent_id, content=spoken.text)
+    )
+    response = intent.IntentResponse(language=user_input.language)
+    response.async_set_speech(spoken.text)
+    return conversation.ConversationResult(
+        response=response, conversation_id=chat_log.conversation_id, continue_conversation=spoken.expects_answer
+    )

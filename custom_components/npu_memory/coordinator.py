@@ -17,6 +17,7 @@ from .const import DOMAIN
 from .errors import setup_error, translated
 from .options import ServerOptions
 from .report import TurnReport
+from .voice.exchanges import Exchanges
 from .wire import Context, Status
 
 _LOGGER = logging.getLogger(__name__)
@@ -37,6 +38,7 @@ class NpuMemoryData:
     options: ServerOptions
     turns: dict[str, TurnReport] = field(default_factory=dict)
     """By subentry: the last turn of an assistant."""
+    exchanges: Exchanges = field(default_factory=Exchanges)
 
 
 class NpuMemoryCoordinator(DataUpdateCoordinator[Status | None]):

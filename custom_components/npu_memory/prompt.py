@@ -12,9 +12,6 @@ from .wire import Flag, MemoryItem, parse_moment
 ASSISTANT = "assistant"
 """The speaker of what an assistant answered."""
 
-MAX_SPOKEN_MEMORIES = 3
-SPOKEN_SHARE = 0.8
-"""Of the best memory's relevance: somebody has to listen to every sentence."""
 MAX_SPEAKER_CHARACTERS = 60
 
 FOUND = (
@@ -35,7 +32,6 @@ NOT_REACHED = (
     "once said, say that you cannot look into the memory right now instead of guessing."
 )
 NOT_REACHED_BELOW = "could not be reached: if the answer depends on it, say so instead of guessing"
-NOTHING_FOUND_SPOKEN = "I have found nothing about that in my memory."
 
 LONG_TOKENS = 96
 """A longer memory is cut rather than left out; half a sentence may say the opposite of the whole one."""
@@ -109,29 +105,30 @@ def estimated_tokens(text: str) -> int:
     return sum(-(-len(piece.encode()) // _BYTES_A_PIECE) for piece in _PIECE.findall(text))
 
 
-def spoken_answer(memories: Iterable[MemoryItem], now: datetime) -> str:
-    """Return the best of `memories` as sentences to be spoken; `now` gives the time zone and the current year.
-
-    What was corrected is not spoken beside its correction, and nothing that is far less to the point than the best.
-    """
-    found = list(memories)
-    ids = {memory.id for memory in found}
-    enough = SPOKEN_SHARE * max((memory.score or 0.0 for memory in found), default=0.0)
-    spoken = [m for m in found if m.superseded_by not in ids and (m.score or 0.0) >= enough]
-    sentences = [_sentence(memory, now) for memory in spoken[:MAX_SPOKEN_MEMORIES]]
-    return " ".join(sentences) or NOTHING_FOUND_SPOKEN
-
-
 def one_line(text: str) -> str:
     """Return `text` with every run of white space, line breaks of any kind included, as one space."""
     return " ".join(text.split())
 
 
+def local_time(iso: str, zone: tzinfo | None) -> datetime:
+    """Return a moment of the wire in a time zone."""
+    moment = parse_moment(iso)
+    try:
+        return moment.astimezone(zone)
+    except OverflowError:
+        return moment  # the first and the last day of the calendar do not exist in every zone
+
+
+def speaker_name(speaker: str | None) -> str:
+    """Return a speaker's name without anything that could be taken for the end of it."""
+    return one_line(_NOT_IN_A_NAME.sub(" ", speaker or ""))[:MAX_SPEAKER_CHARACTERS]
+
+
 def _quotation(memory: MemoryItem, text: str, zone: tzinfo) -> str:
-    moment = _local_time(memory.created_at, zone).isoformat(" ", "minutes")[:16]
-    speaker = _name(memory.speaker)
+    moment = local_time(memory.created_at, zone).isoformat(" ", "minutes")[:16]
+    speaker = speaker_name(memory.speaker)
     quoted = json.dumps(one_line(text), ensure_ascii=False).replace("<", "\\u003c")
-    ended = f", no longer so since {_local_time(memory.valid_to, zone):%Y-%m-%d}" if memory.valid_to else ""
+    ended = f", no longer so since {local_time(memory.valid_to, zone):%Y-%m-%d}" if memory.valid_to else ""
     suspicious = SUSPICIOUS if Flag.INSTRUCTION in memory.flags else ""
     return f"- {moment}{speaker and f', {speaker}'}{ended}{suspicious}: {quoted}"
 
@@ -147,30 +144,3 @@ def _cut(memory: MemoryItem, zone: tzinfo, max_tokens: int) -> str:
         else:
             too_long = middle
     return _quotation(memory, " ".join(words[:fits]) + ELLIPSIS, zone) if fits else ""
-
-
-def _sentence(memory: MemoryItem, now: datetime) -> str:
-    moment = _local_time(memory.created_at, now.tzinfo)
-    date = f"{moment:%B} {moment.day}" + (f", {moment.year}" if moment.year != now.year else "")
-    speaker = _name(memory.speaker)
-    if speaker == ASSISTANT:
-        opening = f"On {date}, I answered"
-    elif speaker:
-        opening = f"On {date}, {speaker} said"
-    else:
-        opening = f"My note from {date} says"
-    text = one_line(memory.text)
-    return f"{opening}: {text}" if text.endswith((".", "!", "?")) else f"{opening}: {text}."
-
-
-def _local_time(iso: str, zone: tzinfo | None) -> datetime:
-    moment = parse_moment(iso)
-    try:
-        return moment.astimezone(zone)
-    except OverflowError:
-        return moment  # the first and the last day of the calendar do not exist in every zone
-
-
-def _name(speaker: str | None) -> str:
-    """Return a speaker's name without anything that could be taken for the end of it."""
-    return one_line(_NOT_IN_A_NAME.sub(" ", speaker or ""))[:MAX_SPEAKER_CHARACTERS]

@@ -16,6 +16,8 @@ class Outcome(StrEnum):
     NOTHING_SAID = "nothing_said"
     NOT_NEEDED = "not_needed"
     """Home Assistant's own agent has dealt with it."""
+    SPOKEN_TO = "spoken_to"
+    """Somebody has spoken to memory itself, and it has answered."""
     NOT_CONNECTED = "not_connected"
     TOO_LATE = "too_late"
     REFUSED = "refused"

@@ -22,8 +22,10 @@ from pytest_homeassistant_custom_component.common import MockConfigEntry, MockUs
 from custom_components.npu_memory import client as client_module, prompt, wire
 from custom_components.npu_memory.client import MemoryClient
 from custom_components.npu_memory.const import CONF_AGENT
-from custom_components.npu_memory.conversation import AGENT_MISSING_SPOKEN, NOT_REACHED_SPOKEN
+from custom_components.npu_memory.conversation import AGENT_MISSING_SPOKEN
 from custom_components.npu_memory.session import SESSIONS
+from custom_components.npu_memory.voice.language import Say
+from custom_components.npu_memory.voice.languages.en import ENGLISH
 from tests.integration import faults
 from tests.integration.agent import AGENT, OutOfOrderError, RecordingAgent, add_agent
 from tests.integration.conftest import ASSISTANT, AddEntry
@@ -389,9 +391,9 @@ class TestWithoutAnAgent:
         self, home: HomeAssistant, memory_server: MemoryServer, add_entry: AddEntry, memory: MemoryClient
     ) -> None:
         await add_entry(memory_server.entry_data, {"budget_ms": 2000})
-        assert speech(await say(home, "Where is the key?")) == prompt.NOTHING_FOUND_SPOKEN
+        assert speech(await say(home, "Where is the key?")) == ENGLISH.say(Say.NOTHING_FOUND)
         assert [m.text for m in await remembered(memory, 1)] == ["Where is the key?"]
-        assert speech(await say(home, "where is  the key?")) == prompt.NOTHING_FOUND_SPOKEN
+        assert speech(await say(home, "where is  the key?")) == ENGLISH.say(Say.NOTHING_FOUND)
 
     async def test_it_says_so_when_memory_is_away(
         self, home: HomeAssistant, memory_server: MemoryServer, add_entry: AddEntry
@@ -401,7 +403,7 @@ class TestWithoutAnAgent:
         await away(entry)
         result = await say(home, "Where is the key?")
         assert result.response.response_type is intent.IntentResponseType.ERROR
-        assert speech(result) == NOT_REACHED_SPOKEN
+        assert speech(result) == ENGLISH.say(Say.NOT_REACHED)
 
 
 async def away(entry: MockConfigEntry) -> None:

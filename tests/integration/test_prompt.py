@@ -18,7 +18,6 @@ from custom_components.npu_memory.prompt import (
     message_without_memory,
     one_line,
     quote,
-    spoken_answer,
 )
 from custom_components.npu_memory.wire import Flag, MemoryItem
 
@@ -64,18 +63,12 @@ def test_nothing_in_a_memory_can_end_its_quotation(said: list[tuple[str, str | N
         assert json.loads(quotation["text"]) == one_line(text)
 
 
-@given(hostile, st.none() | hostile)
-def test_what_is_spoken_is_one_line_too(text: str, speaker: str | None) -> None:
-    assert len(spoken_answer([memory(text, speaker)], NOW).splitlines()) == 1
-
-
 @given(st.datetimes(timezones=st.timezones()), st.timezones())
 @example(datetime.min.replace(tzinfo=UTC), timezone(timedelta(hours=-12)))
 @example(datetime.max.replace(tzinfo=UTC), timezone(timedelta(hours=12)))
 def test_every_moment_can_be_told(moment: datetime, zone: tzinfo) -> None:
     item = memory("Milk.", created_at=moment.isoformat())
     assert QUOTATION.fullmatch(prompted([item], zone).splitlines()[1])
-    assert spoken_answer([item], NOW.astimezone(zone)).endswith("Milk.")
 
 
 @given(st.lists(hostile, max_size=5))
@@ -119,43 +112,6 @@ def test_the_marks_stand_outside_of_the_quotation(text: str, speaker: str | None
     assert quotation is not None
     assert json.loads(quotation["text"]) == one_line(text)
     assert prompt.SUSPICIOUS in line.removesuffix(quotation["text"])
-
-
-@pytest.mark.parametrize(
-    ("item", "sentence"),
-    [
-        (memory("The code is 4711.", "Anna"), "On March 3, Anna said: The code is 4711."),
-        (memory("It is 4711", "Anna", "2024-12-31T23:30:00+00:00"), "On January 1, 2025, Anna said: It is 4711."),
-        (memory("It is done!", "assistant"), "On March 3, I answered: It is done!"),
-        (memory("Buy milk"), "My note from March 3 says: Buy milk."),
-    ],
-)
-def test_a_memory_is_spoken_with_who_and_when(item: MemoryItem, sentence: str) -> None:
-    assert spoken_answer([item], NOW) == sentence
-
-
-def test_only_the_best_are_spoken() -> None:
-    answer = spoken_answer([memory(f"Number {number}.") for number in range(9)], NOW)
-    assert "Number 2." in answer
-    assert "Number 3." not in answer
-
-
-def test_what_was_corrected_is_not_spoken_beside_its_correction() -> None:
-    old = replace(memory("The vet is on Friday."), id="old", superseded_by="new")
-    new = replace(memory("The vet is on Monday."), id="new")
-    assert "Friday" not in spoken_answer([new, old], NOW)
-    assert "Friday" in spoken_answer([old], NOW)
-
-
-def test_what_is_far_less_to_the_point_than_the_best_is_not_spoken() -> None:
-    best, near, far = (replace(memory(f"Number {score}."), score=score) for score in (0.6, 0.5, 0.4))
-    answer = spoken_answer([best, near, far], NOW)
-    assert "Number 0.5." in answer
-    assert "Number 0.4." not in answer
-
-
-def test_nothing_found_is_said() -> None:
-    assert spoken_answer([], NOW) == prompt.NOTHING_FOUND_SPOKEN
 
 
 @given(st.lists(hostile, max_size=5), hostile)

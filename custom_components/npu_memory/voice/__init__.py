@@ -1,0 +1,1 @@
+"""Memory by voice, without a language model: sentences, what is done about them, and what is said then."""
