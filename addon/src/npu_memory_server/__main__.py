@@ -43,9 +43,9 @@ REMEMBERED = (
 )  # fmt: skip
 ASKED = (
     "scopes", "speaker", "language", "asked_at", "top_k", "strategy", "reranker", "min_relevance", "budget_ms",
-    "max_tokens", "allow_secrets", "explain",
+    "max_tokens", "allow_secrets", "explain", "diversity",
 )  # fmt: skip
-EVALUATED = ("top_k", "strategy", "reranker", "min_relevance")
+EVALUATED = ("top_k", "strategy", "reranker", "min_relevance", "diversity")
 UNHURRIED_MS = 10_000.0
 """The budget of a question whose answer is measured: a busy machine is not to make it worse."""
 
@@ -167,7 +167,7 @@ def _supervisor(environment: Mapping[str, str]) -> Supervisor | None:
 def _recall_defaults(options: argparse.Namespace) -> RecallDefaults:
     if not hasattr(options, "top_k"):
         return RecallDefaults()
-    return RecallDefaults(options.top_k, options.strategy, options.reranker)
+    return RecallDefaults(options.top_k, options.strategy, options.reranker, diversity=options.diversity)
 
 
 def _given(options: argparse.Namespace) -> dict[str, Any]:

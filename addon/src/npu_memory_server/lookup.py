@@ -12,6 +12,7 @@ from .context.packing import pack, repeats
 from .context.secrets import secrets_of
 from .context.shown import Count, Shown, show
 from .records import indexed_text, milliseconds
+from .retrieval.diversity import CANDIDATES
 from .retrieval.retriever import Found, Question, Retriever
 from .store import memories
 from .wire import LeftOut, MemoryItem, Why
@@ -45,17 +46,19 @@ class Lookup:
 
     def answer(self, question: Question) -> Answer:
         """Return what answers a question, at most `top_k` memories. Raises `sqlite3.Error`."""
-        return self.answer_with(question, self._retriever.find(question))
+        return self.answer_with(question, self._retriever.find(_widened(question)))
 
     def candidates(self, question: Question) -> tuple[Found, list[str]]:
         """Return what a question finds, and the texts of that as they are indexed. Raises `sqlite3.Error`."""
-        found = self._retriever.find(question)
+        found = self._retriever.find(_widened(question))
         shown = self._get(found.slots)
         return found, [indexed_text(shown[slot].record) if slot in shown else "" for slot in found.slots]
 
     def answer_with(self, question: Question, found: Found) -> Answer:
         """Return the answer that is made of what was found. Raises `sqlite3.Error`."""
         began = perf_counter()
+        if question.diversity:
+            found = self._retriever.varied(found, question.diversity, question.top_k)
         shown = self._get(found.slots)
         ranked: dict[str, tuple[Shown, float]] = {}
         for slot, score in zip(found.slots, found.scores, strict=True):
@@ -149,6 +152,11 @@ class Lookup:
             return self._allowed(neighbor, secrets, question) if secrets or neighbor.record.secrets else neighbor
 
         return visible(before), visible(after)
+
+
+def _widened(question: Question) -> Question:
+    """Return a question that finds enough to choose from, if variety is asked for."""
+    return replace(question, top_k=max(question.top_k, CANDIDATES)) if question.diversity else question
 
 
 def _is_visible(one: Shown, question: Question) -> bool:

@@ -80,6 +80,7 @@ class RecallDefaults:
     strategy: Strategy = Strategy.HYBRID
     reranker: Reranker = Reranker.MAXSIM
     max_tokens: int = 1000
+    diversity: float = 0.0
 
 
 class Memory:
@@ -225,6 +226,7 @@ class Memory:
             max_tokens=request.max_tokens or self._defaults.max_tokens,
             allow_secrets=request.allow_secrets,
             explain=request.explain,
+            diversity=self._defaults.diversity if request.diversity is None else request.diversity,
         )
         if question.strategy in MEANING:
             await self._wait_for_the_turn_before(deadline)

@@ -240,9 +240,9 @@ class Authenticated(Message):
 class RecallRequest(Message):
     """A question; `scopes` are those the asker may see, `budget_ms` what the whole recall may take.
 
-    Without `top_k`, `strategy`, `reranker` or `max_tokens` the server's own settings hold. `max_tokens` bounds the
-    context, in tokens of the embedder. Secrets are masked unless `allow_secrets`. With `explain` every memory says why
-    it was chosen.
+    Without `top_k`, `strategy`, `reranker`, `max_tokens` or `diversity` the server's own settings hold. `max_tokens`
+    bounds the context, in tokens of the embedder. Secrets are masked unless `allow_secrets`. With `explain` every
+    memory says why it was chosen. With `diversity` a memory that is like a better one comes later, or not at all.
     """
 
     event_type: ClassVar[str] = "memory-recall"
@@ -259,6 +259,7 @@ class RecallRequest(Message):
     max_tokens: int | None = field(default=None, metadata=between(MIN_CONTEXT_TOKENS, MAX_CONTEXT_TOKENS))
     allow_secrets: bool = False
     explain: bool = False
+    diversity: float | None = field(default=None, metadata=between(0, 1))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

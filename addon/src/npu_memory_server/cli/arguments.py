@@ -187,6 +187,14 @@ def _add_ways(parser: argparse.ArgumentParser, environment: Mapping[str, str]) -
         f"{', '.join(MODEL_FILES)} (see `models fetch`), or a folder with one",
     )
 
+    parser.add_argument(
+        "--diversity",
+        type=float,
+        default=0.0,
+        metavar="X",
+        help="0 to 1: how much a memory loses that is like a better one (default: 0, off)",
+    )
+
 
 def _add_forget(
     commands: Commands[argparse.ArgumentParser], common: argparse.ArgumentParser, as_json: argparse.ArgumentParser

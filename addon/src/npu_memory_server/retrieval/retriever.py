@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Set as AbstractSet
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from time import perf_counter
 
 import numpy as np
@@ -13,6 +13,7 @@ from ..wire import MAX_CONTEXT_TOKENS, Reranker, Strategy, Why
 from .analysis import fold, terms, words
 from .catalog import Catalog
 from .dense import VectorIndex
+from .diversity import varied
 from .explaining import Trail
 from .fusion import Scores, best, fuse
 from .lexical import LexicalIndex
@@ -72,6 +73,7 @@ class Question:
     max_tokens: int = MAX_CONTEXT_TOKENS
     allow_secrets: bool = False
     explain: bool = False
+    diversity: float = 0.0
     lexical: NDArray[np.float32] | None = None
     vectors: QuestionVectors | None = None
 
@@ -97,6 +99,7 @@ class Retriever:
     def __init__(self, dimensions: int, fetch_tokens: Fetch, weights: Weights | None = None) -> None:
         """Make empty indexes for vectors of this many dimensions; `fetch_tokens` reads the vectors of tokens."""
         self._weights = weights or Weights()
+        self._dimensions = dimensions
         self._catalog = Catalog()
         self._sessions = Sessions()
         self._lexical = LexicalIndex()
@@ -262,6 +265,22 @@ class Retriever:
             (done - searched) * 1000 - rerank_ms,
             rerank_ms,
             trail.whys(rows[enough]) if trail is not None else (),
+        )
+
+    def varied(self, found: Found, diversity: float, count: int) -> Found:
+        """Return `count` of what was found, in an order in which each one adds something to those before it."""
+        vectors = np.zeros((len(found.slots), self._dimensions), np.float32)
+        for place, slot in enumerate(found.slots):
+            row = self._catalog.row(slot)
+            vector = self._vectors.of(row) if row is not None else None
+            if vector is not None:
+                vectors[place] = vector
+        order = varied(found.scores, vectors, diversity, count)
+        return replace(
+            found,
+            slots=tuple(found.slots[place] for place in order),
+            scores=tuple(found.scores[place] for place in order),
+            whys=tuple(found.whys[place] for place in order) if found.whys else (),
         )
 
     def _signals(self, question: Question, rows: NDArray[np.intp], scores: Scores) -> dict[str, Scores]:
