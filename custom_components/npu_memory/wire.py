@@ -29,6 +29,7 @@ DEFAULT_PORT = 10750
 MAX_TEXT_CHARACTERS = 8192
 """A memory or a question; about 1 500 spoken words. Longer documents are to be split."""
 MAX_NAME_CHARACTERS = 256
+MAX_REASON_CHARACTERS = 2000
 MAX_TOP_K = 50
 MIN_CONTEXT_TOKENS = 16
 MAX_CONTEXT_TOKENS = 20_000
@@ -109,6 +110,20 @@ class Outcome(StrEnum):
     """A memory with this id was there already, with the same text; nothing was changed."""
     FORGOTTEN = "forgotten"
     """It had been forgotten on request and is not learnt again."""
+
+
+class NpuState(StrEnum):
+    """What the server does with a neural processing unit."""
+
+    ABSENT = "absent"
+    """There is none, or no model for it: the CPU does the work, and nothing is wrong."""
+    DISABLED = "disabled"
+    """The settings say so."""
+    ACTIVE = "active"
+    RESTING = "resting"
+    """It failed and will be tried again; until then the CPU does its work."""
+    FAILED = "failed"
+    """Somebody has to change something before it is tried again."""
 
 
 class Flag(StrEnum):
@@ -515,6 +530,40 @@ class StatusRequest(Message):
     event_type: ClassVar[str] = "memory-status"
 
 
+@dataclass(frozen=True, slots=True)
+class NpuRoute:
+    """Where texts of up to `length` tokens are embedded (`npu` or `cpu`) and why; ms of one inference on each.
+
+    `cosine` is the least between their vectors; what the NPU failed to do is None.
+    """
+
+    length: int
+    backend: str = field(metadata=characters(40))
+    npu_ms: float | None
+    cpu_ms: float
+    cosine: float | None
+    reason: str = field(metadata=characters(MAX_REASON_CHARACTERS))
+
+
+@dataclass(frozen=True, slots=True)
+class NpuReport:
+    """The state of the NPU, the reason for it, and what it has done since the start.
+
+    A window is what a model reads at once. `retry_seconds`: until a resting NPU is tried again. `runtime`, `driver`:
+    the versions of Rockchip's library and of the kernel's driver, as the library says, or "".
+    """
+
+    state: NpuState
+    reason: str = field(default="", metadata=characters(MAX_REASON_CHARACTERS))
+    routes: tuple[NpuRoute, ...] = field(default=(), metadata={"items": 32})
+    npu_windows: int = 0
+    cpu_windows: int = 0
+    failures: int = 0
+    retry_seconds: float | None = None
+    runtime: str = field(default="", metadata=characters(40))
+    driver: str = field(default="", metadata=characters(40))
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Status(Message):
     """The server's state in numbers; no text of a memory is in it."""
@@ -533,6 +582,7 @@ class Status(Message):
     uptime_seconds: float
     recalls: int
     last_recall: Timings | None = None
+    npu: NpuReport | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

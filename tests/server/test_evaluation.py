@@ -381,16 +381,16 @@ def test_a_faulty_or_empty_file_of_memories_is_refused(run: Run, questions: Path
 def test_what_the_embedder_could_not_do_is_told_of(
     run: Run, memories: Path, questions: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from npu_memory_server.embedding.embedder import OnnxEmbedder
+    from npu_memory_server.embedding.embedder import TextEmbedder
 
-    whole = OnnxEmbedder.embed
+    whole = TextEmbedder.embed
 
-    def fails_on_zebras(self: OnnxEmbedder, text: str) -> Any:
+    def fails_on_zebras(self: TextEmbedder, text: str, prefix: str = "", *, bulk: bool = False) -> Any:
         if text == "zebra":
             raise RuntimeError("the driver is gone")
-        return whole(self, text)
+        return whole(self, text, prefix, bulk=bulk)
 
-    monkeypatch.setattr(OnnxEmbedder, "embed", fails_on_zebras)
+    monkeypatch.setattr(TextEmbedder, "embed", fails_on_zebras)
     done = run("evaluate", memories, questions)
     assert done.returncode == 0
     assert "Note: not every answer is what was asked for: The question could not be embedded." in done.stderr

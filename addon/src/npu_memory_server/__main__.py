@@ -20,6 +20,7 @@ from typing import Any
 from .cli import asking, correcting, evaluating, importing, keeping, models, serving
 from .cli.arguments import build_parser
 from .cli.opening import open_memory, reach_memories
+from .embedding.choosing import NpuSettings
 from .errors import InvalidRequestError, NpuMemoryError
 from .memory import RecallDefaults
 from .reranking.registry import MODEL_FILES
@@ -153,6 +154,12 @@ def _settings(options: argparse.Namespace, data_directory: Path) -> Settings:
         model_directory=options.model_dir,
         precision=options.precision,
         threads=options.threads,
+        npu=NpuSettings(
+            enabled=options.npu_embedder,
+            fallback=options.npu_fallback_cpu,
+            core_mask=options.npu_core_mask,
+            package=options.rknn_embedder_path,
+        ),
         recall=_recall_defaults(options),
         reranker_directory=getattr(options, "reranker_directory", None),
     )

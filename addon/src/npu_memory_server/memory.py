@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 import contextlib
 from dataclasses import dataclass, replace
@@ -21,13 +21,14 @@ from . import __version__
 from .backlog import EmbeddingBacklog
 from .context.examining import examined
 from .correcting import Corrector
-from .embedding.base import Embedder
+from .embedding.base import Embedder, Embedding
+from .embedding.npu.faults import NpuRequiredError
 from .errors import NpuMemoryError
 from .indexes import Indexes
 from .inference import InferenceThread, Priority
 from .loading import Loaded, load
 from .recalling import MEANING, Recaller
-from .records import index_prefix, item_from_record, milliseconds, record_from_request
+from .records import Record, index_prefix, item_from_record, milliseconds, record_from_request
 from .reranking.shelf import Shelf
 from .retrieval.retriever import Question
 from .store import corrections, memories, vectors
@@ -64,6 +65,7 @@ LOGGER = logging.getLogger(__name__)
 Result = TypeVar("Result")
 
 TRUNCATE_AGAIN_SECONDS = 2.0
+NPU_AGAIN_SECONDS = 5.0
 IDLE_SECONDS = 5.0
 """After so long without a question its code, its weights and the database have begun to leave the caches."""
 WAKING_SECONDS = 2.0
@@ -103,6 +105,7 @@ class Memory:
         self._indexes = Indexes(loaded, embedder.count_tokens)
         self._writer = GroupCommit(loaded.connection)
         self._inference = InferenceThread()
+        self._bulk = [InferenceThread() for _ in range(embedder.lanes)] or [self._inference]
         self._searching = ThreadPoolExecutor(1, "npu-memory-search")
         self._shelf = shelf
         self._recaller = Recaller(self._indexes, embedder, self._inference, self._searching, shelf)
@@ -138,7 +141,8 @@ class Memory:
             self._truncating.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await self._truncating
-        await asyncio.to_thread(self._inference.close)
+        for thread in {self._inference, *self._bulk}:
+            await asyncio.to_thread(thread.close)
         if self._shelf is not None:
             await asyncio.to_thread(self._shelf.close)
         await asyncio.to_thread(self._writer.close)
@@ -251,7 +255,7 @@ class Memory:
             context=answer.context,
             memories=answer.memories,
             timings=self._last_recall,
-            backend=self._embedder.backend if embedding else "none",
+            backend=embedding.backend if embedding else "none",
             degraded=recalled.degraded[:MAX_NAME_CHARACTERS],
             left_out=answer.left_out,
             reranked=recalled.reranked,
@@ -313,6 +317,7 @@ class Memory:
             uptime_seconds=monotonic() - self._started,
             recalls=self._recalls,
             last_recall=self._last_recall,
+            npu=self._embedder.npu,
         )
 
     async def embedded(self) -> None:
@@ -348,18 +353,12 @@ class Memory:
     async def _embed(self, slots: Sequence[int]) -> None:
         """Give these memories their vectors; one that cannot be embedded is found by its words alone."""
         records = await self._read(lambda reader: memories.by_slot(reader, slots))
-        made = []
-        for slot, record in sorted(records.items(), reverse=True):
-            embed = partial(self._embedder.embed, record.text, index_prefix(record))
-            try:
-                embedding = await self._await(self._inference.submit(Priority.MEMORY, embed))
-            except Exception as error:  # noqa: BLE001 - a driver's as well; the next text may do better
-                LOGGER.warning(
-                    "Memory %s has no vector, its words alone are found: %s", record.id, type(error).__name__
-                )
-                continue
-            made.append(StoredVector(slot, embedding.vector, embedding.token_vectors))
-            await self._await(self._searching.submit(self._indexes.put_vector, slot, embedding.vector))
+        made: Sequence[StoredVector] = await self._embed_all(records)
+        while not await self._await(self._bulk[0].submit(Priority.MEMORY, self._embedder.confirm)):
+            LOGGER.warning("%s memories are embedded again: the NPU could not be believed", len(made))
+            made = await self._embed_all(records)
+        for one in made:
+            await self._await(self._searching.submit(self._indexes.put_vector, one.slot, one.vector))
         try:
             await self._write(lambda connection: vectors.put(connection, self._embedder_number, made))
         except NpuMemoryError as error:
@@ -369,6 +368,34 @@ class Memory:
         if len(self._backlog) == len(slots):
             # Only once all that waits has its vector: what is decided must not depend on the order of embedding.
             await self._corrector.examine()
+
+    async def _embed_all(self, records: Mapping[int, Record]) -> Sequence[StoredVector]:
+        waiting = iter(sorted(records.items(), reverse=True))
+        parts = await asyncio.gather(*(self._embed_on(thread, waiting) for thread in self._bulk))
+        return [vector for part in parts for vector in part]
+
+    async def _embed_on(self, thread: InferenceThread, waiting: Iterator[tuple[int, Record]]) -> Sequence[StoredVector]:
+        """Embed one waiting memory after the other on a thread, beside others that do the same."""
+        made = []
+        for slot, record in waiting:
+            embed = partial(self._embedder.embed, record.text, index_prefix(record), bulk=True)
+            try:
+                embedding = await self._embed_when_possible(thread, embed)
+            except Exception as error:  # noqa: BLE001 - a driver's as well; the next text may do better
+                LOGGER.warning(
+                    "Memory %s has no vector, its words alone are found: %s", record.id, type(error).__name__
+                )
+                continue
+            made.append(StoredVector(slot, embedding.vector, embedding.token_vectors))
+        return made
+
+    async def _embed_when_possible(self, thread: InferenceThread, embed: Callable[[], Embedding]) -> Embedding:
+        """Return an embedding; while only the NPU may make it and cannot, wait for the NPU."""
+        while True:
+            try:
+                return await self._await(thread.submit(Priority.MEMORY, embed))
+            except NpuRequiredError:
+                await asyncio.sleep(NPU_AGAIN_SECONDS)
 
     async def _write(
         self,

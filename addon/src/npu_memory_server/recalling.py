@@ -12,6 +12,7 @@ from time import perf_counter
 from typing import TypeVar
 
 from .embedding.base import Embedder, EmbeddingTimings
+from .embedding.npu.faults import NpuRequiredError
 from .errors import ModelError
 from .indexes import Indexes, Words
 from .inference import InferenceThread, Priority
@@ -100,7 +101,7 @@ class Recaller:
     async def recall(self, question: Question, deadline: float) -> Recalled:
         """Return what answers the question by `deadline` (`perf_counter`); without its meaning if that comes later.
 
-        Raises `StorageError`.
+        Raises `StorageError`, and `NpuRequiredError` if only the NPU may embed and cannot.
         """
         if question.strategy not in MEANING:
             return await self._without_meaning(question, "")
@@ -112,6 +113,8 @@ class Recaller:
             candidates = await self._in_time(partial(self._candidates, question), deadline)
         except TimeoutError:
             degraded = TOO_LATE
+        except NpuRequiredError:
+            raise
         except ModelError as error:
             LOGGER.warning("A question could not be embedded: %s", type(error.__cause__ or error).__name__)
             degraded = FAILED
@@ -198,6 +201,8 @@ class Recaller:
             searching = self._searching.submit(self._indexes.search_words, question.text, question.language)
         try:
             embedding = self._embedder.embed(question.text)
+        except NpuRequiredError:
+            raise
         except Exception as error:  # a driver's errors have no common base
             raise ModelError("The question could not be embedded.") from error
         words = None

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
+from .embedding.choosing import NpuSettings
 from .embedding.manifest import Precision
 from .memory import RecallDefaults
 from .supervisor import Supervisor
@@ -24,6 +25,7 @@ class Settings:
     model_directory: Path
     precision: Precision = Precision.INT8
     threads: int = 1
+    npu: NpuSettings = field(default_factory=NpuSettings)
     recall: RecallDefaults
     reranker_directory: Path | None = None
 

@@ -10,6 +10,7 @@ from typing import TypeVar
 
 from .. import __version__
 from ..embedding.manifest import Precision
+from ..embedding.npu.context import CoreMask
 from ..reranking.registry import HUB, MODEL_FILES, OTHER_ARCHITECTURES
 from ..wire import (
     DEFAULT_PORT,
@@ -30,6 +31,8 @@ EPILOG = """environment:
   NPU_MEMORY_MODEL_DIR  the folder of the model packages, instead of --model-dir
   RAG_STRATEGY, TOP_K, RERANK_MODEL
                         defaults of --strategy, --top-k and --reranker
+  NPU_EMBEDDER_ENABLED, NPU_FALLBACK_CPU, NPU_CORE_MASK, RKNN_EMBEDDER_PATH
+                        defaults of --npu-embedder, --npu-fallback-cpu, --npu-core-mask and --rknn-embedder-path
 
 With a server running on the data directory the commands speak to it; otherwise they open it themselves.
 
@@ -66,6 +69,7 @@ def build_parser(environment: Mapping[str, str]) -> argparse.ArgumentParser:
     with_model.add_argument(
         "--threads", type=_whole(1, 64), default=1, metavar="N", help="threads of one inference (default: 1)"
     )
+    _add_npu(model, environment)
     common = argparse.ArgumentParser(add_help=False, parents=[model])
     where = common.add_argument_group("where things are")
     where.add_argument(
@@ -91,6 +95,38 @@ def build_parser(environment: Mapping[str, str]) -> argparse.ArgumentParser:
 
 
 Commands = argparse._SubParsersAction
+
+
+def _add_npu(parser: argparse.ArgumentParser, environment: Mapping[str, str]) -> None:
+    npu = parser.add_argument_group("the NPU")
+    npu.add_argument(
+        "--npu-embedder",
+        type=_switch_or_auto,
+        default=environment.get("NPU_EMBEDDER_ENABLED") or "auto",
+        metavar="auto|1|0",
+        help="whether to embed on the NPU; auto does where there are one and a model for it (default: auto)",
+    )
+    npu.add_argument(
+        "--npu-fallback-cpu",
+        type=_switch,
+        default=environment.get("NPU_FALLBACK_CPU") or "1",
+        metavar="1|0",
+        help="whether the CPU answers where the NPU cannot; with 0 the server refuses to, and says why (default: 1)",
+    )
+    npu.add_argument(
+        "--npu-core-mask",
+        type=_core_mask,
+        default=environment.get("NPU_CORE_MASK") or "0",
+        metavar="MASK",
+        help="the NPU's cores: 0 lets it choose, 1, 2 and 4 are one each, 3 the first two, 7 all (default: 0)",
+    )
+    npu.add_argument(
+        "--rknn-embedder-path",
+        type=Path,
+        default=environment.get("RKNN_EMBEDDER_PATH") or None,
+        metavar="PATH",
+        help="the model package for the NPU (default: the one in --model-dir)",
+    )
 
 
 def _add_serve(
@@ -330,6 +366,28 @@ def _reranker(value: str) -> Reranker | Path:
         return Path(value)
     names = ", ".join(name for name in Reranker if name is not Reranker.LOCAL)
     raise argparse.ArgumentTypeError(f"'{value}' is none of {names}, and no folder")
+
+
+SWITCHES = {"1": True, "true": True, "yes": True, "on": True, "0": False, "false": False, "no": False, "off": False}
+
+
+def _switch(value: str) -> bool:
+    try:
+        return SWITCHES[value.lower()]
+    except KeyError:
+        raise argparse.ArgumentTypeError(f"'{value}' is neither 1 nor 0") from None
+
+
+def _switch_or_auto(value: str) -> bool | None:
+    return None if value.lower() == "auto" else _switch(value)
+
+
+def _core_mask(value: str) -> CoreMask:
+    try:
+        return CoreMask(int(value))
+    except ValueError:
+        known = ", ".join(str(int(mask)) for mask in CoreMask)
+        raise argparse.ArgumentTypeError(f"'{value}' is none of {known}") from None
 
 
 def _whole(low: int, high: int) -> Callable[[str], int]:

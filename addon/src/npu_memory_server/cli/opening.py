@@ -8,7 +8,8 @@ from contextlib import asynccontextmanager
 from typing import Protocol
 
 from ..data_directory import DataDirectory, read_token, server_address
-from ..embedding.embedder import OnnxEmbedder
+from ..embedding.base import Embedder
+from ..embedding.choosing import embedder
 from ..errors import BusyError
 from ..memory import Memory
 from ..reranking.registry import is_cross_encoder
@@ -61,11 +62,21 @@ class Memories(Protocol):
         """Return the state in numbers."""
 
 
-def load_embedder(settings: Settings) -> OnnxEmbedder:
-    """Load the embedder from its model package. Raises `ModelError`."""
-    return OnnxEmbedder.load(
-        settings.model_directory / EMBEDDER, precision=settings.precision, threads=settings.threads
+@asynccontextmanager
+async def open_embedder(settings: Settings) -> AsyncIterator[Embedder]:
+    """Load the embedder that suits this machine. Raises `ModelError`."""
+    choice = embedder(
+        settings.model_directory,
+        EMBEDDER,
+        precision=settings.precision,
+        threads=settings.threads,
+        npu=settings.npu,
     )
+    chosen = await asyncio.to_thread(choice.__enter__)
+    try:
+        yield chosen
+    finally:
+        await asyncio.to_thread(choice.__exit__, None, None, None)
 
 
 def open_shelf(settings: Settings) -> Shelf:
@@ -80,15 +91,15 @@ async def open_memory(settings: Settings) -> AsyncIterator[Memory]:
     Raises `BusyError` if another process has the directory, and `NpuMemoryError`.
     """
     with DataDirectory(settings.data_directory):
-        embedder = await asyncio.to_thread(load_embedder, settings)
-        shelf = open_shelf(settings)
-        if is_cross_encoder(settings.recall.reranker):
-            await asyncio.to_thread(shelf.load, settings.recall.reranker)
-        memory = await Memory.open(settings.data_directory, embedder, settings.recall, shelf)
-        try:
-            yield memory
-        finally:
-            await memory.close()
+        async with open_embedder(settings) as chosen:
+            shelf = open_shelf(settings)
+            if is_cross_encoder(settings.recall.reranker):
+                await asyncio.to_thread(shelf.load, settings.recall.reranker)
+            memory = await Memory.open(settings.data_directory, chosen, settings.recall, shelf)
+            try:
+                yield memory
+            finally:
+                await memory.close()
 
 
 @asynccontextmanager

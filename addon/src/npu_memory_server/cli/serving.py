@@ -19,7 +19,7 @@ from ..supervisor import announced
 from ..transport.requests import Serving
 from ..transport.server import listening
 from ..wire import Reranker
-from .opening import load_embedder, open_shelf
+from .opening import open_embedder, open_shelf
 
 LOGGER = logging.getLogger(__name__)
 
@@ -35,27 +35,27 @@ async def serve(settings: Settings, serve_settings: ServeSettings) -> int:
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
     with DataDirectory(settings.data_directory) as directory:
-        embedder = await asyncio.to_thread(load_embedder, settings)
-        shelf = open_shelf(settings)
-        if is_cross_encoder(settings.recall.reranker):
-            await _load_reranker(shelf, settings.recall.reranker)
-        memory = await Memory.open(settings.data_directory, embedder, settings.recall, shelf)
-        try:
-            token = read_token(settings.data_directory)
-            serving = Serving(memory, token, serve_settings.handle_transcripts)
-            async with listening(serving, serve_settings.host, serve_settings.port) as (host, port):
-                directory.announce(ServerAddress(host, port, os.getpid()))
-                status = await memory.status()
-                LOGGER.info("%s memories, embedding on %s", status.memories, status.backend)
-                LOGGER.info("The token for Home Assistant is in %s", settings.data_directory / "token")
-                # What was loaded stays: no collection has to walk through it while somebody waits for an answer.
-                gc.collect()
-                gc.freeze()
-                async with announced(serve_settings.supervisor, port, token):
-                    await stop.wait()
-                LOGGER.info("Stopping")
-        finally:
-            await memory.close()
+        async with open_embedder(settings) as embedder:
+            shelf = open_shelf(settings)
+            if is_cross_encoder(settings.recall.reranker):
+                await _load_reranker(shelf, settings.recall.reranker)
+            memory = await Memory.open(settings.data_directory, embedder, settings.recall, shelf)
+            try:
+                token = read_token(settings.data_directory)
+                serving = Serving(memory, token, serve_settings.handle_transcripts)
+                async with listening(serving, serve_settings.host, serve_settings.port) as (host, port):
+                    directory.announce(ServerAddress(host, port, os.getpid()))
+                    status = await memory.status()
+                    LOGGER.info("%s memories, embedding on %s", status.memories, status.backend)
+                    LOGGER.info("The token for Home Assistant is in %s", settings.data_directory / "token")
+                    # What was loaded stays: no collection has to walk through it while somebody waits for an answer.
+                    gc.collect()
+                    gc.freeze()
+                    async with announced(serve_settings.supervisor, port, token):
+                        await stop.wait()
+                    LOGGER.info("Stopping")
+            finally:
+                await memory.close()
     return 0
 
 

@@ -8,17 +8,20 @@ from typing import Protocol
 import numpy as np
 import numpy.typing as npt
 
+from ..wire import NpuReport
+from .encoding import Backend
 from .pooling import Vector
 from .projection import TokenVectors
 
 
 @dataclass(frozen=True, slots=True)
 class EmbeddingTimings:
-    """How long each stage of one embedding took, in ms."""
+    """How long each stage of one embedding took, in ms; `backend` is `npu` if all of the text was read there."""
 
     tokenize: float
     inference: float
     pooling: float
+    backend: Backend = Backend.CPU
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -30,6 +33,7 @@ class Embedding:
     token_starts: int32 [n], where each token of the text (without its prefix) begins in it; up to 256 of them.
     token_vectors: int8 [n, reduced], one for each of them; [0, 0] if the model has no projection.
     timings: ms by stage, summed over the windows of a long text.
+    windows: in how many overlapping parts a long text was read.
     """
 
     vector: Vector
@@ -37,10 +41,16 @@ class Embedding:
     timings: EmbeddingTimings
     token_starts: npt.NDArray[np.int32]
     token_vectors: TokenVectors
+    windows: int = 1
+
+    @property
+    def backend(self) -> Backend:
+        """`npu` if all of the text was read there."""
+        return self.timings.backend
 
 
 class Embedder(Protocol):
-    """Turns text into vectors. Its methods block, and one caller at a time may use it: the caller owns the thread."""
+    """Turns text into vectors. Its methods block, and one caller at a time may use it, bulk work of `lanes` aside."""
 
     @property
     def fingerprint(self) -> str:
@@ -52,14 +62,25 @@ class Embedder(Protocol):
 
     @property
     def backend(self) -> str:
-        """The hardware it runs on: `cpu` or `npu`."""
+        """The hardware that a question is embedded on at the moment: `cpu` or `npu`."""
 
-    def embed(self, text: str, prefix: str = "") -> Embedding:
+    @property
+    def lanes(self) -> int:
+        """How many threads may embed in bulk at a time, beside the one that embeds questions; 0 if none may."""
+
+    @property
+    def npu(self) -> NpuReport:
+        """The state of the NPU."""
+
+    def embed(self, text: str, prefix: str = "", *, bulk: bool = False) -> Embedding:
         """Embed one text of any length, read after `prefix`, which ends with a space and is no part of the tokens.
 
-        Raises ValueError for a text without a single token or that is not valid Unicode, ModelError if the model's
-        output is unusable.
+        `bulk` work is done beside the questions where there is hardware for it. Raises ValueError for a text without a
+        single token or that is not valid Unicode, ModelError if the model's output is unusable.
         """
+
+    def confirm(self) -> bool:
+        """Return whether what was embedded in bulk since the last call can be believed; if not, embed it again."""
 
     def count_tokens(self, text: str) -> int:
         """Count the tokens of a text, the model's own special tokens not counted.

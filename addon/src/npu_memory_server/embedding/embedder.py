@@ -1,7 +1,8 @@
-"""The embedder that runs everywhere: onnxruntime on the CPU."""
+"""From text to vectors on any hardware, and the embedder that runs everywhere: onnxruntime on the CPU."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from time import perf_counter
 from typing import Final, Self
@@ -9,45 +10,55 @@ from typing import Final, Self
 import numpy as np
 import numpy.typing as npt
 
-from ..errors import ModelError
+from ..wire import NpuReport, NpuState
 from .base import Embedding, EmbeddingTimings
+from .encoding import Backend, Encoder, OnnxEncoder
 from .manifest import FileRole, ModelManifest, Precision, load_manifest, verify_file
 from .onnx_session import OnnxSession
-from .pooling import Vector, mean_pool, merge_windows
+from .pooling import Vector, merge_windows
 from .projection import MAX_TOKENS, TokenVectors, load_projection, reduce
 from .tokenizing import TextTokenizer
 
 
-class OnnxEmbedder:
-    """Embeds on the CPU, never padded. Blocks; one caller at a time."""
+def _no_npu() -> NpuReport:
+    return NpuReport(NpuState.ABSENT, "nothing was said of one")
 
-    backend: Final = "cpu"
 
-    def __init__(self, directory: Path, manifest: ModelManifest, *, precision: Precision, threads: int) -> None:
-        """Check the files of a model package whose manifest was read, and load them. Raises ModelError."""
-        model = manifest.file(FileRole.ONNX, precision)
-        tokenizer = manifest.file(FileRole.TOKENIZER)
-        for file in (model, tokenizer):
-            verify_file(directory, file)
-        self._tokenizer = TextTokenizer(directory / tokenizer.name, manifest.max_length)
-        self._session = OnnxSession(directory / model.name, threads=threads, dimensions=manifest.dimensions)
-        self.dimensions: Final = manifest.dimensions
+class TextEmbedder:
+    """Cuts texts into windows, has an encoder read them, and makes one vector of what it says."""
+
+    def __init__(
+        self,
+        manifest: ModelManifest,
+        tokenizer: TextTokenizer,
+        encoder: Encoder,
+        fingerprint: str,
+        npu: Callable[[], NpuReport] = _no_npu,
+    ) -> None:
+        """Use a tokenizer and an encoder of the model that the manifest describes; `npu` tells the NPU's state."""
+        self._npu = npu
+        self._tokenizer = tokenizer
+        self._encoder = encoder
         self._projection = load_projection(manifest.name, manifest.dimensions)
-        self.fingerprint: Final = (
-            f"{manifest.name}@{manifest.revision}/{precision}-{model.sha256[:12]}"
-            f"/{tokenizer.sha256[:12]}/{manifest.pooling}-{manifest.max_length}"
-        )
+        self.dimensions: Final = manifest.dimensions
+        self.fingerprint: Final = fingerprint
 
-    @classmethod
-    def load(cls, directory: Path, *, precision: Precision = Precision.INT8, threads: int = 1) -> Self:
-        """Load a model package with so many threads an inference.
+    @property
+    def backend(self) -> str:
+        """The hardware that a question is embedded on at the moment."""
+        return self._encoder.backend
 
-        One thread suits a question: it is short, and the other cores are the household's.
-        Raises ModelError if the package is missing, damaged, or has no model of that precision.
-        """
-        return cls(directory, load_manifest(directory), precision=precision, threads=threads)
+    @property
+    def lanes(self) -> int:
+        """How many threads may embed in bulk at a time, beside the one that embeds questions."""
+        return self._encoder.lanes
 
-    def embed(self, text: str, prefix: str = "") -> Embedding:
+    @property
+    def npu(self) -> NpuReport:
+        """The state of the NPU."""
+        return self._npu()
+
+    def embed(self, text: str, prefix: str = "", *, bulk: bool = False) -> Embedding:
         """Embed one text; one beyond the model's length as the mean of overlapping windows, weighed by their tokens.
 
         The text is read after `prefix`, which ends with a space and whose tokens are not returned.
@@ -62,29 +73,18 @@ class OnnxEmbedder:
             raise ValueError("there is nothing to embed: the text has no tokens")
         windows = self._tokenizer.windows(ids)
         tokenized = perf_counter()
-        inference = pooling = 0.0
-        vectors = []
-        first_window: Vector | None = None
-        for window in windows:
-            start = perf_counter()
-            token_vectors = self._session.run(window)
-            inferred = perf_counter()
-            if first_window is None:
-                first_window = token_vectors
-            try:
-                vectors.append(mean_pool(token_vectors))
-            except ValueError as error:
-                raise ModelError(f"the model's answer to {len(window)} tokens is not finite") from error
-            inference += inferred - start
-            pooling += perf_counter() - inferred
+        encoded = [self._encoder.encode(window, bulk=bulk) for window in windows]
         merging = perf_counter()
         kept_starts, kept_vectors = self._kept_tokens(
-            [start - len(prefix) for start in starts[skipped:]], skipped, first_window
+            [start - len(prefix) for start in starts[skipped:]], skipped, encoded[0].token_vectors
         )
-        vector = merge_windows(vectors, [len(window) for window in windows])
-        pooling += perf_counter() - merging
+        vector = merge_windows([one.vector for one in encoded], [len(window) for window in windows])
+        pooling = sum(one.pooling for one in encoded) + (perf_counter() - merging) * 1000
         timings = EmbeddingTimings(
-            tokenize=(tokenized - began) * 1000, inference=inference * 1000, pooling=pooling * 1000
+            tokenize=(tokenized - began) * 1000,
+            inference=sum(one.inference for one in encoded),
+            pooling=pooling,
+            backend=Backend.NPU if all(one.backend is Backend.NPU for one in encoded) else Backend.CPU,
         )
         return Embedding(
             vector=vector,
@@ -92,16 +92,21 @@ class OnnxEmbedder:
             timings=timings,
             token_starts=kept_starts,
             token_vectors=kept_vectors,
+            windows=len(windows),
         )
 
     def _kept_tokens(
-        self, starts: list[int], skipped: int, first_window: Vector | None
+        self, starts: Sequence[int], skipped: int, first_window: Vector
     ) -> tuple[npt.NDArray[np.int32], TokenVectors]:
         """Return where the text's own tokens of the first window begin, int32 [n], and int8 [n, reduced]."""
-        if self._projection is None or first_window is None:
+        if self._projection is None:
             return np.zeros(0, np.int32), np.zeros((0, 0), np.int8)
         own = first_window[1 + skipped : -1][:MAX_TOKENS]
         return np.array(starts[: len(own)], np.int32), reduce(own, self._projection)
+
+    def confirm(self) -> bool:
+        """Return whether what was embedded in bulk since the last call can be believed; if not, embed it again."""
+        return self._encoder.confirm()
 
     def count_tokens(self, text: str) -> int:
         """Count the tokens of a text, the model's own special tokens not counted.
@@ -109,3 +114,33 @@ class OnnxEmbedder:
         Raises ValueError for a text that is not valid Unicode.
         """
         return len(self._tokenizer.encode(text))
+
+
+class OnnxEmbedder(TextEmbedder):
+    """Embeds on the CPU, never padded. Blocks; one caller at a time."""
+
+    def __init__(self, directory: Path, manifest: ModelManifest, *, precision: Precision, threads: int) -> None:
+        """Check the files of a model package whose manifest was read, and load them. Raises ModelError."""
+        model = manifest.file(FileRole.ONNX, precision)
+        tokenizer = manifest.file(FileRole.TOKENIZER)
+        for file in (model, tokenizer):
+            verify_file(directory, file)
+        self.manifest: Final = manifest
+        self.tokenizer: Final = TextTokenizer(directory / tokenizer.name, manifest.max_length)
+        self.encoder: Final = OnnxEncoder(
+            OnnxSession(directory / model.name, threads=threads, dimensions=manifest.dimensions)
+        )
+        fingerprint = (
+            f"{manifest.name}@{manifest.revision}/{precision}-{model.sha256[:12]}"
+            f"/{tokenizer.sha256[:12]}/{manifest.pooling}-{manifest.max_length}"
+        )
+        super().__init__(manifest, self.tokenizer, self.encoder, fingerprint)
+
+    @classmethod
+    def load(cls, directory: Path, *, precision: Precision = Precision.INT8, threads: int = 1) -> Self:
+        """Load a model package with so many threads an inference.
+
+        One thread suits a question: it is short, and the other cores are the household's.
+        Raises ModelError if the package is missing, damaged, or has no model of that precision.
+        """
+        return cls(directory, load_manifest(directory), precision=precision, threads=threads)

@@ -1,0 +1,88 @@
+"""From the token ids of one window to vectors: what each backend does in its own way."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from time import perf_counter
+from typing import Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from ..errors import ModelError
+from .onnx_session import OnnxSession
+from .pooling import Vector, mean_pool
+
+Ids = npt.NDArray[np.int64]
+
+
+class Backend(StrEnum):
+    """The hardware that makes vectors."""
+
+    CPU = "cpu"
+    NPU = "npu"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Encoded:
+    """One window of a text.
+
+    vector: float32 [d], L2-normalized. token_vectors: float32 [n, d], special tokens included. The rest: ms.
+    """
+
+    vector: Vector
+    token_vectors: Vector
+    backend: Backend
+    inference: float
+    pooling: float
+
+
+class Encoder(Protocol):
+    """Turns windows into vectors. Blocks."""
+
+    @property
+    def backend(self) -> Backend:
+        """The hardware that does most of the work at the moment."""
+
+    @property
+    def lanes(self) -> int:
+        """How many threads may encode in bulk at a time, beside the one that has the question; 0 if none may."""
+
+    def encode(self, ids: Ids, *, bulk: bool) -> Encoded:
+        """Encode one window, int64 [n], special tokens included. Raises ModelError if the output is unusable."""
+
+    def confirm(self) -> bool:
+        """Return whether what was encoded in bulk since the last call can be believed."""
+
+
+class OnnxEncoder:
+    """onnxruntime on the CPU, never padded."""
+
+    backend = Backend.CPU
+    lanes = 0
+
+    def __init__(self, session: OnnxSession) -> None:
+        """Use a loaded model."""
+        self._session = session
+
+    def encode(self, ids: Ids, *, bulk: bool) -> Encoded:
+        """Encode one window, int64 [n], special tokens included. Raises ModelError if the output is unusable."""
+        began = perf_counter()
+        token_vectors = self._session.run(ids)
+        inferred = perf_counter()
+        try:
+            vector = mean_pool(token_vectors)
+        except ValueError as error:
+            raise ModelError(f"the model's answer to {len(ids)} tokens is not finite") from error
+        return Encoded(
+            vector=vector,
+            token_vectors=token_vectors,
+            backend=Backend.CPU,
+            inference=(inferred - began) * 1000,
+            pooling=(perf_counter() - inferred) * 1000,
+        )
+
+    def confirm(self) -> bool:
+        """Return True: what onnxruntime computed is what it returned."""
+        return True

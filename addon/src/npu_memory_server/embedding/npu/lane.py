@@ -1,0 +1,108 @@
+"""A thread with its own contexts: whatever hangs in the driver hangs there, and is left behind."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future
+import queue
+import threading
+from time import perf_counter
+from typing import Any, TypeVar
+
+from .context import NpuOutput, RknnContext
+from .faults import NpuBusyError, NpuFault, NpuHangFault
+from .tables import NpuInput
+
+Result = TypeVar("Result")
+
+CLOSE_SECONDS = 2.0
+
+
+class Lane:
+    """Runs one window at a time. Any thread may call it; it never keeps one for longer than the caller says."""
+
+    def __init__(self, name: str, open_context: Callable[[int], RknnContext]) -> None:
+        """Start the thread; contexts are opened when they are wanted, by their length."""
+        self._open_context = open_context
+        self._contexts: dict[int, RknnContext] = {}
+        self._in_use = threading.Lock()
+        self._lost = False
+        self._jobs: queue.SimpleQueue[tuple[Callable[[], Any], Future[Any]] | None] = queue.SimpleQueue()
+        self._thread = threading.Thread(target=self._work, name=name, daemon=True)
+        self._thread.start()
+
+    @property
+    def lost(self) -> bool:
+        """Whether a call has not come back in time: nothing runs here any more."""
+        return self._lost
+
+    @property
+    def stuck(self) -> bool:
+        """Whether that call has not come back to this moment."""
+        return self._lost and self._thread.is_alive()
+
+    @property
+    def lengths(self) -> Sequence[int]:
+        """The lengths whose contexts are open."""
+        return sorted(self._contexts)
+
+    @property
+    def versions(self) -> dict[str, str]:
+        """What the runtime says of itself: `API` and `DRV`, where a context is open."""
+        return dict(next((context.versions for context in self._contexts.values()), {}))
+
+    def open(self, length: int, seconds: float) -> None:
+        """Open the context of a length. Raises NpuFault; NpuHangFault if that takes too long."""
+
+        def work() -> None:
+            if length not in self._contexts:
+                self._contexts[length] = self._open_context(length)
+
+        self._call(work, seconds, f"loading the model of {length} tokens")
+
+    def run(self, window: NpuInput, seconds: float) -> NpuOutput:
+        """Compute one window whose context is open.
+
+        Raises NpuFault; NpuHangFault if that takes too long; NpuBusyError if another caller has it for as long.
+        """
+        return self._call(lambda: self._contexts[window.length].run(window), seconds, "a run")
+
+    def close(self) -> None:
+        """Release the contexts and end the thread; one that hangs is left behind and ends when it comes back."""
+        self._lost = True
+        self._jobs.put(None)
+        self._thread.join(CLOSE_SECONDS if not self._in_use.locked() else 0)
+
+    def _call(self, work: Callable[[], Result], seconds: float, what: str) -> Result:
+        limit = perf_counter() + seconds
+        if not self._in_use.acquire(timeout=seconds):
+            raise NpuBusyError(what)
+        try:
+            if self._lost:
+                raise NpuFault("an earlier call to the NPU has not come back")
+            result: Future[Result] = Future()
+            self._jobs.put((work, result))
+            try:
+                return result.result(max(limit - perf_counter(), 0.001))
+            except TimeoutError as error:
+                if result.done():
+                    raise
+                self._lost = True
+                self._jobs.put(None)
+                raise NpuHangFault(f"{what} did not come back from the NPU within {seconds:.2g} s") from error
+        finally:
+            self._in_use.release()
+
+    def _work(self) -> None:
+        while (job := self._jobs.get()) is not None:
+            work, result = job
+            try:
+                value = work()
+            except BaseException as error:  # noqa: BLE001 - it belongs to whoever asked, not to this thread
+                result.set_exception(error)
+            else:
+                result.set_result(value)
+            del job, work, result
+        for context in self._contexts.values():
+            context.release()
+        self._contexts.clear()

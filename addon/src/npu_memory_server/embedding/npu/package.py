@@ -1,0 +1,130 @@
+"""Finding the package for this board's NPU, and refusing one that does not fit: each refusal says what to do."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+
+from ...errors import ModelError
+from ..manifest import MANIFEST_NAME, FileRole, ModelManifest, NpuModel, load_manifest, verify_file
+from ..tokenizing import TextTokenizer
+from .board import RUNTIME, Board, is_newer
+from .context import CoreMask, RknnContext
+from .faults import NpuFault, NpuLastingFault
+from .rknn_file import read_rknn_file
+from .routing import Model
+from .tables import EmbeddingTables
+
+
+def find_package(models: Path, manifest: ModelManifest) -> Path | None:
+    """Return the folder of the package in `models` that has this model for an NPU, or None if there is none."""
+    return next(_packages(models, manifest), None)
+
+
+def _packages(models: Path, manifest: ModelManifest) -> Iterator[Path]:
+    for path in sorted(models.glob(f"*/{MANIFEST_NAME}")):
+        try:
+            other = load_manifest(path.parent)
+        except ModelError:
+            continue
+        if other.npu is not None and (other.kind, other.name) == (manifest.kind, manifest.name):
+            yield path.parent
+
+
+def open_package(
+    folder: Path, cpu: ModelManifest, tokenizer: TextTokenizer, board: Board, core_mask: CoreMask
+) -> Model:
+    """Check everything about a package that can be checked without running it.
+
+    Raises NpuLastingFault: it is damaged, of another model than the CPU's, for another SoC, or too new for the board's
+    runtime.
+    """
+    try:
+        manifest = load_manifest(folder)
+        npu = _npu_of(folder, manifest)
+        _require_same_model(folder, manifest, cpu)
+        _require_board(board, npu)
+        words, positions = _tables(folder, npu)
+        for name in (*npu.lengths.values(), words, positions):
+            verify_file(folder, manifest.named(name))
+        for name in npu.lengths.values():
+            _require_own_description(folder / name, npu)
+        tables = EmbeddingTables(
+            folder / words,
+            folder / positions,
+            hidden=manifest.dimensions,
+            longest=max(npu.lengths),
+            pad_id=npu.pad_id,
+        )
+    except ModelError as error:
+        raise NpuLastingFault(str(error)) from error
+    return Model(
+        tables=tables,
+        open_context=partial(_open, board, folder, npu, manifest.dimensions, core_mask),
+        lengths=tuple(length for length in npu.lengths if length <= cpu.max_length),
+        tokenizer=tokenizer,
+    )
+
+
+def _open(board: Board, folder: Path, npu: NpuModel, hidden: int, core_mask: CoreMask, length: int) -> RknnContext:
+    if not board.has_device:
+        raise NpuFault("the device of the NPU is gone")
+    return RknnContext(folder / npu.lengths[length], length, hidden, core_mask)
+
+
+def _npu_of(folder: Path, manifest: ModelManifest) -> NpuModel:
+    if manifest.npu is None:
+        raise ModelError(f"the package in {folder} has nothing for an NPU: convert the model with --target rknn")
+    if min(manifest.npu.lengths) > manifest.max_length:
+        raise ModelError(f"the package in {folder} has lengths that its model does not: convert it again")
+    return manifest.npu
+
+
+def _require_same_model(folder: Path, manifest: ModelManifest, cpu: ModelManifest) -> None:
+    for what, here, there in (
+        ("model", manifest.name, cpu.name),
+        ("revision", manifest.revision, cpu.revision),
+        ("kind", manifest.kind, cpu.kind),
+        ("size of a vector", manifest.dimensions, cpu.dimensions),
+        ("tokenizer", manifest.file(FileRole.TOKENIZER).sha256, cpu.file(FileRole.TOKENIZER).sha256),
+    ):
+        if here != there:
+            raise ModelError(
+                f"the package in {folder} has another {what} ({here}) than that of the CPU ({there}): "
+                "convert both from one source"
+            )
+
+
+def _require_board(board: Board, npu: NpuModel) -> None:
+    if not board.has_device:
+        raise ModelError("there is no device of an NPU: neither /dev/dri/renderD129 nor /dev/rknpu")
+    if (soc := board.soc) is None:
+        raise ModelError("/proc/device-tree/compatible does not name a Rockchip SoC; a container needs it mounted")
+    if soc != npu.target:
+        raise ModelError(f"the model was converted for {npu.target}, and this is an {soc}: convert it for {soc}")
+    if not board.has_runtime:
+        raise ModelError(f"there is no /{RUNTIME}; it comes with the board's system, and a container needs it mounted")
+    runtime = board.runtime_version
+    if runtime is not None and is_newer(npu.toolkit, than=runtime):
+        raise ModelError(
+            f"the model was converted with rknn-toolkit2 {npu.toolkit}, and the runtime of the board is {runtime}: "
+            f"update librknnrt.so to {npu.toolkit} or later"
+        )
+
+
+def _tables(folder: Path, npu: NpuModel) -> tuple[str, str]:
+    if npu.embedding_table is None or npu.position_table is None:
+        raise ModelError(
+            f"the package in {folder} has its word table inside the NPU's model: "
+            "convert it without --with-embedding-table"
+        )
+    return npu.embedding_table, npu.position_table
+
+
+def _require_own_description(path: Path, npu: NpuModel) -> None:
+    found = read_rknn_file(path)
+    if npu.target not in found.targets:
+        raise ModelError(f"{path} says it is for {', '.join(sorted(found.targets))}, and its manifest {npu.target}")
+    if found.toolkit != npu.toolkit:
+        raise ModelError(f"{path} says it was made by version {found.toolkit}, and its manifest {npu.toolkit}")

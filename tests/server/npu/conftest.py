@@ -1,0 +1,135 @@
+"""A board with an NPU, made of a file tree and the stand-in, and the embedder that uses it."""
+
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+import sys
+from types import ModuleType
+
+import pytest
+
+from npu_memory_server.embedding.embedder import OnnxEmbedder
+from npu_memory_server.embedding.encoding import Backend, Encoded, Encoder, Ids
+from npu_memory_server.embedding.npu.board import Board
+from npu_memory_server.embedding.npu.context import CoreMask
+from npu_memory_server.embedding.npu.package import open_package
+from npu_memory_server.embedding.npu.routing import Model, RoutedEncoder
+from npu_memory_server.embedding.npu.trial import Limits
+from npu_memory_server.settings import EMBEDDER
+from tests.server.npu.fake_rknnlite import rknnlite_api
+from tests.server.npu.model_files import make_encoder, make_package
+from tests.server.npu.stand_in import StandInNpu
+
+PATIENT = Limits(least=20.0, most=20.0, first=20.0)
+"""A machine that runs other tests as well is slow at times, and that is no hang."""
+
+
+class Clock:
+    """Time that passes when it is told to."""
+
+    def __init__(self) -> None:
+        self.now = 1000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+    def advance(self, seconds: float) -> None:
+        self.now += seconds
+
+
+class SlowCpu:
+    """The real CPU encoder, on a clock on which it takes 50 ms a window; the NPU takes none."""
+
+    backend = Backend.CPU
+    lanes = 0
+
+    def __init__(self, real: Encoder, clock: Clock) -> None:
+        self._real = real
+        self._clock = clock
+        self.seconds = 0.05
+        self.calls = 0
+
+    def encode(self, ids: Ids, *, bulk: bool) -> Encoded:
+        self.calls += 1
+        self._clock.advance(self.seconds)
+        return self._real.encode(ids, bulk=bulk)
+
+    def confirm(self) -> bool:
+        return True
+
+
+@pytest.fixture(scope="session")
+def npu_package(model_directory: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a package for the NPU, not to be written to."""
+    folder = tmp_path_factory.mktemp("npu") / f"{EMBEDDER}-rk3588"
+    make_package(model_directory / EMBEDDER, folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def npu_encoder(model_directory: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return the part of the FP32 model that an NPU runs."""
+    path = tmp_path_factory.mktemp("encoder") / "encoder.onnx"
+    make_encoder(model_directory / EMBEDDER, path)
+    return path
+
+
+@pytest.fixture
+def npu(npu_encoder: Path) -> Iterator[StandInNpu]:
+    """Return the NPU of the board."""
+    npu = StandInNpu(npu_encoder, hidden=384)
+    yield npu
+    npu.released.set()
+
+
+@pytest.fixture
+def board(tmp_path: Path) -> Board:
+    """Return an RK3588 board with everything in its place."""
+    root = tmp_path / "board"
+    for folder in ("dev/dri", "proc/device-tree", "usr/lib"):
+        (root / folder).mkdir(parents=True)
+    (root / "dev/dri/renderD129").touch()
+    (root / "proc/device-tree/compatible").write_bytes(b"rockchip,rk3588-orangepi-5-max\0rockchip,rk3588\0")
+    (root / "usr/lib/librknnrt.so").write_bytes(b"\x7fELF\0librknnrt version: 2.5.0 (stand-in)\0")
+    return Board(root)
+
+
+@pytest.fixture
+def rknnlite(npu: StandInNpu, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Install the stand-in for rknn-toolkit-lite2, which exists for arm64 alone."""
+    monkeypatch.setitem(sys.modules, "rknnlite", ModuleType("rknnlite"))
+    monkeypatch.setitem(sys.modules, "rknnlite.api", rknnlite_api(npu))
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def cpu(embedder: OnnxEmbedder, clock: Clock) -> SlowCpu:
+    return SlowCpu(embedder.encoder, clock)
+
+
+@pytest.fixture
+def model(embedder: OnnxEmbedder, npu_package: Path, board: Board) -> Model:
+    """Return the verified package, with the two shortest lengths: the others only take longer."""
+    whole = open_package(npu_package, embedder.manifest, embedder.tokenizer, board, CoreMask.AUTO)
+    return Model(whole.tables, whole.open_context, whole.lengths[:2], whole.tokenizer)
+
+
+OpenNpu = Callable[..., RoutedEncoder]
+
+
+@pytest.fixture
+def open_npu(model: Model, cpu: SlowCpu, clock: Clock, npu: StandInNpu) -> Iterator[OpenNpu]:
+    """Return what starts the NPU's encoder; those that were started are closed at the end."""
+    with ExitStack() as stack:
+
+        def start(limits: Limits = PATIENT, *, npu_only: bool = False, with_model: Model = model) -> RoutedEncoder:
+            encoder = RoutedEncoder(cpu, with_model, npu_only=npu_only, limits=limits, clock=clock)
+            stack.callback(encoder.close)
+            return encoder
+
+        yield start
+        npu.released.set()
