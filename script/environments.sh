@@ -139,6 +139,18 @@ conversion_environment() {
   export CONVERSION_PYTHON=$PLACE/bin/python
 }
 
+# Sets NPU_MEMORY_RKNN_PYTHON: what compiles models for the NPU and simulates them.
+rknn_environment() {
+  local lock=$CHECKOUT/conversion/rknn-requirements.lock
+  if ! place rknn "$RECIPES/rknn.sh" "$lock"; then
+    local folder=$PLACE
+    uv_environment
+    build "NPU toolkit" "$folder" "$RECIPES/rknn.sh" "$lock"
+    PLACE=$folder
+  fi
+  export NPU_MEMORY_RKNN_PYTHON=$PLACE/bin/python
+}
+
 # Sets NPU_MEMORY_MODEL_DIR, unless the caller has, to the folder with the package of the default model.
 default_model() {
   [ -z "${NPU_MEMORY_MODEL_DIR:-}" ] || return 0

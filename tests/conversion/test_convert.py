@@ -12,7 +12,7 @@ import time
 
 import pytest
 
-from npu_memory_conversion.__main__ import convert
+from npu_memory_conversion.convert import convert
 from npu_memory_conversion.errors import ConversionError
 from npu_memory_conversion.recipe import ALL_MINILM_L6_V2, Target
 from npu_memory_server.embedding.embedder import OnnxEmbedder
@@ -21,7 +21,8 @@ from npu_memory_server.errors import ModelError
 
 from .conftest import MODEL, SECONDS, command, contents, environment, run, start
 
-EVERYTHING = ["manifest.json", "model.fp32.onnx", "model.int8.onnx", "tokenizer.json"]
+REPORT = ["report.json", "report.md"]
+EVERYTHING = ["manifest.json", "model.fp32.onnx", "model.int8.onnx", *REPORT, "tokenizer.json"]
 
 
 def test_the_package_is_whole_small_and_close_to_the_original(converted: Path) -> None:
@@ -44,8 +45,8 @@ def test_converting_again_gives_the_same_files(converted: Path, source: Path, tm
 @pytest.mark.parametrize(
     ("target", "files"),
     [
-        (Target.ONNX, ["manifest.json", "model.fp32.onnx", "tokenizer.json"]),
-        (Target.ONNX_INT8, ["manifest.json", "model.int8.onnx", "tokenizer.json"]),
+        (Target.ONNX, ["manifest.json", "model.fp32.onnx", *REPORT, "tokenizer.json"]),
+        (Target.ONNX_INT8, ["manifest.json", "model.int8.onnx", *REPORT, "tokenizer.json"]),
     ],
 )
 def test_one_precision_can_be_enough(source: Path, tmp_path: Path, target: Target, files: list[str]) -> None:
@@ -57,16 +58,18 @@ def test_one_precision_can_be_enough(source: Path, tmp_path: Path, target: Targe
 def test_help_names_the_models_the_targets_and_an_example() -> None:
     shown = run("--help")
     assert shown.returncode == 0
-    for word in ("all-MiniLM-L6-v2 (Apache-2.0)", "--target", "onnx-int8", "--source", "--force", "examples:"):
+    options = ("--target", "--source", "--lengths", "--precision", "--with-embedding-table", "--force")
+    for word in ("all-MiniLM-L6-v2 (Apache-2.0)", *options, "onnx-int8", "rknn", "examples:"):
         assert word in shown.stdout
 
 
 @pytest.mark.parametrize(
     ("arguments", "complaint"),
     [
-        (["no-such-model", "--output", "x"], "all-MiniLM-L6-v2"),
-        ([MODEL], "--output"),
+        ([], "MODEL"),
         ([MODEL, "--output", "x", "--target", "tflite"], "--target"),
+        ([MODEL, "--output", "x", "--target", "rknn", "--lengths", "32,many"], "--lengths"),
+        ([MODEL, "--output", "x", "--target", "rknn", "--precision", "int4"], "--precision"),
     ],
 )
 def test_a_mistake_in_the_command_is_explained(arguments: list[str], complaint: str) -> None:
@@ -111,7 +114,7 @@ class TestWhenSomethingIsInItsPlace:
 
         done = run(MODEL, "--target", "onnx", "--output", output, "--source", source, "--force")
         assert done.returncode == 0, done.stderr
-        assert contents(output) == ["manifest.json", "model.fp32.onnx", "tokenizer.json"]
+        assert contents(output) == ["manifest.json", "model.fp32.onnx", *REPORT, "tokenizer.json"]
         assert contents(tmp_path) == [MODEL]
 
     def test_anything_else_is_never_replaced(self, source: Path, tmp_path: Path) -> None:
@@ -128,8 +131,8 @@ class TestWhenSomethingIsInItsPlace:
 
     def test_an_empty_folder_is_filled(self, source: Path, tmp_path: Path) -> None:
         (tmp_path / MODEL).mkdir()
-        manifest = convert(ALL_MINILM_L6_V2, Target.ONNX, tmp_path / MODEL, source, force=False)
-        assert load_manifest(tmp_path / MODEL) == manifest
+        done = convert(ALL_MINILM_L6_V2, Target.ONNX, tmp_path / MODEL, source, force=False)
+        assert load_manifest(tmp_path / MODEL) == done.manifest
 
 
 class TestWhenItDoesNotFinish:

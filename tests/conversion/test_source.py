@@ -89,6 +89,7 @@ def test_a_flipped_bit_is_refused_with_the_sum_that_is_and_the_sum_that_should_b
     done = run(MODEL, "--output", tmp_path / MODEL, "--source", damaged)
     assert done.returncode == 1
     assert hashlib.sha256(content).hexdigest() in done.stderr
+    assert ALL_MINILM_L6_V2.source is not None
     assert ALL_MINILM_L6_V2.source.weights.sha256 in done.stderr
     assert contents(tmp_path) == ["damaged"]
 

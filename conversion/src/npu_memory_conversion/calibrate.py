@@ -2,29 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from importlib.resources import files
+from collections.abc import Mapping, Sequence
 
 import numpy as np
+import numpy.typing as npt
 import onnx
 import onnxruntime as ort
 from tqdm import tqdm
 
-from npu_memory_server.embedding.onnx_session import INPUT
 from npu_memory_server.embedding.pooling import Vector
-from npu_memory_server.embedding.tokenizing import TextTokenizer
 
 PROJECTION = "Gemm"
+Feed = Mapping[str, npt.NDArray[np.int64]]
 
 
-def calibration_sentences() -> list[str]:
-    """Return the sentences that come with this package, one a line of data/calibration.txt."""
-    text = files(__package__).joinpath("data/calibration.txt").read_text(encoding="utf-8")
-    return [line for line in text.splitlines() if line]
-
-
-def activation_ranges(model: onnx.ModelProto, tokenizer: TextTokenizer) -> Mapping[str, Vector]:
-    """Run the FP32 model over the calibration sentences.
+def activation_ranges(model: onnx.ModelProto, feeds: Sequence[Feed]) -> Mapping[str, Vector]:
+    """Run the FP32 model over inputs, each by name.
 
     Returns for each projection, by its name, the largest absolute value in each input channel: float32 [inputs].
     """
@@ -35,10 +28,9 @@ def activation_ranges(model: onnx.ModelProto, tokenizer: TextTokenizer) -> Mappi
         observed.graph.output.append(onnx.helper.make_tensor_value_info(value, onnx.TensorProto.FLOAT, None))
     session = ort.InferenceSession(observed.SerializeToString(), providers=["CPUExecutionProvider"])
     ranges: dict[str, Vector] = {}
-    for sentence in tqdm(calibration_sentences(), desc="calibrating", unit="sentence", leave=False, disable=None):
-        for window in tokenizer.windows(tokenizer.encode(sentence)):
-            values = dict(zip(inputs, session.run(list(inputs.values()), {INPUT: window[np.newaxis]}), strict=True))
-            for name, value in values.items():
-                widest = np.abs(value).max(axis=0)
-                ranges[name] = np.maximum(ranges.get(name, widest), widest)
+    for feed in tqdm(feeds, desc="calibrating", unit="text", leave=False, disable=None):
+        values = dict(zip(inputs, session.run(list(inputs.values()), dict(feed)), strict=True))
+        for name, value in values.items():
+            widest = np.abs(value).max(axis=0)
+            ranges[name] = np.maximum(ranges.get(name, widest), widest)
     return ranges

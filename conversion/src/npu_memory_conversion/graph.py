@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import onnx
 from onnx import helper, numpy_helper
-
-from npu_memory_server.embedding.onnx_session import INPUT, OUTPUT
 
 FUSED = "com.microsoft"
 """The domain of onnxruntime's own operators, several steps in one."""
@@ -45,14 +44,31 @@ class Graph:
         name = f"{outputs[0]}/{operator}"
         self._nodes.append(helper.make_node(operator, inputs, outputs, name, domain=domain, **attributes))
 
-    def model(self, name: str, hidden: int) -> onnx.ModelProto:
-        """Return the checked model: token ids int64 [1, n] in, token vectors float32 [1, n, hidden] out."""
-        ids = helper.make_tensor_value_info(INPUT, onnx.TensorProto.INT64, [1, "tokens"])
-        vectors = helper.make_tensor_value_info(OUTPUT, onnx.TensorProto.FLOAT, [1, "tokens", hidden])
-        graph = helper.make_graph(self._nodes, name, [ids], [vectors], list(self._constants.values()))
-        opsets = [helper.make_opsetid("", OPSET), helper.make_opsetid(FUSED, FUSED_OPSET)]
+    def model(
+        self,
+        name: str,
+        inputs: Sequence[onnx.ValueInfoProto],
+        outputs: Sequence[onnx.ValueInfoProto],
+        *,
+        fused: bool = True,
+    ) -> onnx.ModelProto:
+        """Return the checked model; with `fused` it may have onnxruntime's own operators."""
+        graph = helper.make_graph(self._nodes, name, inputs, outputs, list(self._constants.values()))
+        opsets = [helper.make_opsetid("", OPSET)]
+        if fused:
+            opsets.append(helper.make_opsetid(FUSED, FUSED_OPSET))
         model = helper.make_model(
             graph, opset_imports=opsets, ir_version=IR_VERSION, producer_name="npu-memory-conversion"
         )
         onnx.checker.check_model(model)
         return model
+
+
+def floats(name: str, shape: Sequence[int | str]) -> onnx.ValueInfoProto:
+    """Describe a float32 input or output; a dimension with a name may have any size."""
+    return helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, shape)
+
+
+def integers(name: str, shape: Sequence[int | str]) -> onnx.ValueInfoProto:
+    """Describe an int64 input or output; a dimension with a name may have any size."""
+    return helper.make_tensor_value_info(name, onnx.TensorProto.INT64, shape)

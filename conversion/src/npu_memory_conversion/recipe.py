@@ -16,6 +16,7 @@ class Target(StrEnum):
     ONNX = "onnx"
     ONNX_INT8 = "onnx-int8"
     ALL = "all"
+    RKNN = "rknn"
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,15 +58,16 @@ class Int8Choices:
 class ModelRecipe:
     """One model: what it is, its shape, where it comes from, and what the conversion demands of the result.
 
-    max_length is in tokens, special tokens included. minimum_cosine_*: the least that each known sentence must reach
-    against the original model's vector.
+    source: None for a folder of the user's. prefix: what stands in front of the names of the encoder's weights.
+    max_length is in tokens, special tokens included. pad_id: the token that fills up to a length. minimum_cosine_*: the
+    least that each known sentence must reach against the original model's vector.
     """
 
     name: str
     revision: str
     kind: ModelKind
     license: str
-    source: PackageSource
+    source: PackageSource | None
     vocabulary: int
     positions: int
     layers: int
@@ -76,9 +78,13 @@ class ModelRecipe:
     max_length: int
     pooling: Pooling
     int8: Int8Choices
-    minimum_cosine_fp32: float
-    minimum_cosine_int8: float
+    minimum_cosine_fp32: float = 0.99999
+    minimum_cosine_int8: float = 0.997
+    prefix: str = ""
+    pad_id: int = 0
 
+
+INT8_CHOICES: Final = Int8Choices(smoothing=0.5, outliers=4, hidden_limit=6.0)
 
 ALL_MINILM_L6_V2: Final = ModelRecipe(
     name="all-MiniLM-L6-v2",
@@ -110,9 +116,7 @@ ALL_MINILM_L6_V2: Final = ModelRecipe(
     layer_norm_epsilon=1e-12,
     max_length=256,
     pooling=Pooling.MEAN,
-    int8=Int8Choices(smoothing=0.5, outliers=4, hidden_limit=6.0),
-    minimum_cosine_fp32=0.99999,
-    minimum_cosine_int8=0.997,
+    int8=INT8_CHOICES,
 )
 
 MODELS: Final = MappingProxyType({model.name: model for model in (ALL_MINILM_L6_V2,)})

@@ -13,7 +13,7 @@ from npu_memory_server.embedding.embedder import OnnxEmbedder
 from npu_memory_server.embedding.manifest import Agreement, ModelManifest, Precision
 from npu_memory_server.embedding.pooling import Vector
 
-from .errors import ConversionError
+from .accuracy import COSINE, demand
 from .recipe import ModelRecipe
 
 
@@ -37,9 +37,5 @@ def verify(directory: Path, manifest: ModelManifest, precision: Precision, recip
     cosines = [float(embedder.embed(sentence).vector @ vector) for sentence, vector in zip(bar, vectors, strict=True)]
     agreement = Agreement(cosine_mean=float(np.mean(cosines)), cosine_min=min(cosines))
     least = recipe.minimum_cosine_fp32 if precision is Precision.FP32 else recipe.minimum_cosine_int8
-    if not agreement.cosine_min >= least:
-        raise ConversionError(
-            f"the {precision} model is too far from the original: cosine {agreement.cosine_min:.5f} at worst, and"
-            f" {least} is the least that is accepted; nothing was kept"
-        )
+    demand(f"the {precision} model", COSINE, agreement.cosine_min, least)
     return agreement

@@ -10,6 +10,7 @@ import numpy as np
 from safetensors import SafetensorError
 from safetensors.numpy import load_file
 
+from npu_memory_server.embedding.manifest import ModelKind
 from npu_memory_server.embedding.pooling import Vector
 
 from .errors import ConversionError
@@ -45,13 +46,26 @@ class LayerWeights:
 
 
 @dataclass(frozen=True, slots=True)
+class HeadWeights:
+    """logit = classifier(tanh(pooler(first token))): pooler [hidden, hidden], classifier [hidden, 1]."""
+
+    pooler: Linear
+    classifier: Linear
+
+
+@dataclass(frozen=True, slots=True)
 class EncoderWeights:
-    """The encoder. words: float32 [vocabulary, hidden]; positions: float32 [max_length, hidden], token type 0 added."""
+    """The encoder, and what a cross-encoder has behind it.
+
+    words: float32 [vocabulary, hidden]; positions: float32 [max_length, hidden]; types: float32 [2, hidden].
+    """
 
     words: Vector
     positions: Vector
+    types: Vector
     norm: LayerNorm
     layers: tuple[LayerWeights, ...]
+    head: HeadWeights | None = None
 
 
 def read_weights(path: Path, recipe: ModelRecipe) -> EncoderWeights:
@@ -64,9 +78,9 @@ def read_weights(path: Path, recipe: ModelRecipe) -> EncoderWeights:
 
     def tensor(name: str, *shape: int) -> Vector:
         found = tensors.get(name)
-        if found is None or found.shape != shape or found.dtype != np.float32:
+        if found is None or found.shape != shape or found.dtype not in {np.dtype(np.float32), np.dtype(np.float16)}:
             raise ConversionError(f"{path.name} has no float32 tensor `{name}` of the shape {list(shape)}")
-        return found
+        return found.astype(np.float32, copy=False)
 
     def linear(name: str, inputs: int, outputs: int) -> Linear:
         # PyTorch stores [outputs, inputs].
@@ -89,11 +103,17 @@ def read_weights(path: Path, recipe: ModelRecipe) -> EncoderWeights:
             feed_forward_norm=norm(f"{prefix}.output.LayerNorm"),
         )
 
-    positions = tensor("embeddings.position_embeddings.weight", recipe.positions, hidden)
-    types = tensor("embeddings.token_type_embeddings.weight", 2, hidden)
+    start = recipe.prefix
+    head = None
+    if recipe.kind is ModelKind.CROSS_ENCODER:
+        head = HeadWeights(linear(f"{start}pooler.dense", hidden, hidden), linear("classifier", hidden, 1))
     return EncoderWeights(
-        words=tensor("embeddings.word_embeddings.weight", recipe.vocabulary, hidden),
-        positions=positions[: recipe.max_length] + types[0],
-        norm=norm("embeddings.LayerNorm"),
-        layers=tuple(layer(f"encoder.layer.{index}") for index in range(recipe.layers)),
+        words=tensor(f"{start}embeddings.word_embeddings.weight", recipe.vocabulary, hidden),
+        positions=tensor(f"{start}embeddings.position_embeddings.weight", recipe.positions, hidden)[
+            : recipe.max_length
+        ],
+        types=tensor(f"{start}embeddings.token_type_embeddings.weight", 2, hidden),
+        norm=norm(f"{start}embeddings.LayerNorm"),
+        layers=tuple(layer(f"{start}encoder.layer.{index}") for index in range(recipe.layers)),
+        head=head,
     )
