@@ -10,7 +10,9 @@ from homeassistant.util.hass_dict import HassKey
 from .capture import CaptureQueue
 from .const import DOMAIN, SUBENTRY_CONVERSATION
 from .coordinator import NpuMemoryConfigEntry, NpuMemoryCoordinator, NpuMemoryData
+from .keeping import Keeper
 from .options import ServerOptions
+from .overheard import Overheard
 from .services import async_setup_services
 
 CONFIG_SCHEMA = cv.config_entry_only_config_schema(DOMAIN)
@@ -41,8 +43,12 @@ async def async_setup_entry(hass: HomeAssistant, entry: NpuMemoryConfigEntry) ->
         await coordinator.connect_later(error)
     captured = hass.data.setdefault(CAPTURED, {}).setdefault(entry.entry_id, CaptureQueue())
     options = ServerOptions.from_entry(entry.options)
-    entry.runtime_data = NpuMemoryData(coordinator.client, coordinator, captured, options)
+    keeper = Keeper(captured)
+    overheard = Overheard(hass, entry, options, keeper)
+    entry.runtime_data = NpuMemoryData(coordinator.client, coordinator, captured, options, keeper, overheard)
     entry.async_create_background_task(hass, captured.run(coordinator.client), f"{DOMAIN} capture")
+    if options.pipelines:
+        entry.async_on_unload(overheard.listen())
     await hass.config_entries.async_forward_entry_setups(entry, PLATFORMS)
     entry.async_on_unload(entry.add_update_listener(_reload))
     return True

@@ -23,6 +23,7 @@ from .client import MemoryClientError, NotAMemoryServer, WrongToken, WrongVersio
 from .const import (
     CONF_AGENT,
     CONF_DEVICE,
+    CONF_PIPELINES,
     CONF_SPEAKERS,
     DOMAIN,
     NAME,
@@ -33,13 +34,15 @@ from .errors import placeholders, translation_key
 from .forms import (
     ASSISTANT_SCHEMA,
     NEW_ASSISTANT_SCHEMA,
-    OPTIONS_SCHEMA,
     SERVER_SCHEMA,
     TOKEN_SCHEMA,
     flat,
     in_sections,
+    options_schema,
 )
 from .wire import Greeting
+
+ASSIST_PIPELINE = "assist_pipeline"
 
 _LOGGER = logging.getLogger(__name__)
 
@@ -143,20 +146,24 @@ class NpuMemoryConfigFlow(ConfigFlow, domain=DOMAIN):
 
 
 class ServerOptionsFlow(OptionsFlow):
-    """Say who speaks where."""
+    """Say who speaks where, and what else is remembered."""
 
     async def async_step_init(self, user_input: dict[str, Any] | None = None) -> ConfigFlowResult:
         """Ask for everything on one page; the entry loads again by itself."""
         errors: dict[str, str] = {}
+        pipelines = _pipelines(self.hass)
+        schema = options_schema(pipelines)
+        options = dict(self.config_entry.options)
+        options[CONF_PIPELINES] = [one for one in options.get(CONF_PIPELINES, ()) if one in pipelines]
         if user_input is not None:
-            devices = [row[CONF_DEVICE] for row in user_input.get(CONF_SPEAKERS, ())]
+            options = flat(user_input, schema)
+            devices = [row[CONF_DEVICE] for row in options.get(CONF_SPEAKERS, ())]
             if len(devices) == len(set(devices)):
-                return self.async_create_entry(data=user_input)
+                return self.async_create_entry(data=options)
             errors[CONF_SPEAKERS] = "device_twice"
-        suggested = self.config_entry.options if user_input is None else user_input
         return self.async_show_form(
             step_id="init",
-            data_schema=self.add_suggested_values_to_schema(OPTIONS_SCHEMA, suggested),
+            data_schema=self.add_suggested_values_to_schema(schema, in_sections(options, schema)),
             errors=errors,
         )
 
@@ -177,7 +184,7 @@ class AssistantFlow(ConfigSubentryFlow):
     ) -> SubentryFlowResult:
         errors: dict[str, str] = {}
         if user_input is not None:
-            before = data = flat(user_input)
+            before = data = flat(user_input, ASSISTANT_SCHEMA)
             if agent := data.pop(CONF_AGENT, None):
                 data[CONF_AGENT], error = _checked_agent(self.hass, agent)
                 if error:
@@ -186,7 +193,7 @@ class AssistantFlow(ConfigSubentryFlow):
                 return self._save(data)
         return self.async_show_form(
             step_id=step_id,
-            data_schema=self.add_suggested_values_to_schema(schema, in_sections(before)),
+            data_schema=self.add_suggested_values_to_schema(schema, in_sections(before, ASSISTANT_SCHEMA)),
             errors=errors,
         )
 
@@ -211,3 +218,13 @@ def _checked_agent(hass: HomeAssistant, agent: str) -> tuple[str, str | None]:
     if registry.async_get(entity_id) is None and conversation.async_get_agent_info(hass, entity_id) is None:
         return entity_id, "agent_not_found"
     return entity_id, None
+
+
+@callback
+def _pipelines(hass: HomeAssistant) -> dict[str, str]:
+    """Return the names of the voice assistants by id; there are none without the component that has them."""
+    if ASSIST_PIPELINE not in hass.config.components:
+        return {}
+    from homeassistant.components import assist_pipeline  # noqa: PLC0415 - its requirements may be missing
+
+    return {pipeline.id: pipeline.name for pipeline in assist_pipeline.async_get_pipelines(hass)}

@@ -23,6 +23,8 @@ from .issues import NOT_TAKEN, raise_not_taken, settle
 from .prompt import message_without_memory
 from .report import Outcome, Recalled, TurnReport, report_of
 from .session import Session, async_get_session
+from .speaking import narrowest, visible_scopes
+from .transcripts import is_command
 from .turn import Turn, essence
 from .voice.answering import Spoken, answer
 from .voice.language import Say
@@ -88,6 +90,7 @@ class MemoryConversationEntity(FrontingEntity):
     ) -> conversation.ConversationResult:
         if self.subentry.subentry_id in (answering := _ANSWERING.get()):
             return self._without_an_agent(user_input, chat_log, Outcome.CIRCLE, CIRCLE_SPOKEN)
+        self.memory.overheard.leave(chat_log.conversation_id)
         turn = await Turn.begin(self.hass, user_input, chat_log.conversation_id, self.memory.options)
         session = async_get_session(self.hass, user_input, chat_log)
         alone = self.options.agent in (None, conversation.HOME_ASSISTANT_AGENT)
@@ -121,6 +124,9 @@ class MemoryConversationEntity(FrontingEntity):
         if delivery.message != user_input.text:
             chat_log.content[-1] = conversation.UserContent(content=delivery.message)
         result = await self._converse(user_input, chat_log, delivery.message, delivery.system_prompt)
+        if _has_asked_by_itself(chat_log):
+            scopes = visible_scopes(self.options.whose, turn.speaker, turn.place)
+            session.narrowest_scope = narrowest(session.narrowest_scope, *scopes)
         self._report(_report_of(turn, recalled, delivery, chat_log))
         if result.response.response_type is not intent.IntentResponseType.ERROR:
             self._remember(turn, session, result.response.speech.get("plain", {}).get("speech"))
@@ -135,7 +141,7 @@ class MemoryConversationEntity(FrontingEntity):
     ) -> conversation.ConversationResult:
         """Let Home Assistant's own agent do what it understands, and quote memories where it does not."""
         result = await self._converse(user_input, chat_log, user_input.text, session.callers_prompt)
-        if result.response.error_code not in NOT_UNDERSTOOD:
+        if result.response.error_code not in NOT_UNDERSTOOD or is_command(turn.text, turn.language):
             self.memory.exchanges.tell(turn, (), heard=True)
             self._report(report_of(Outcome.NOT_NEEDED, Recalled(), turn.text))
             if result.response.response_type is not intent.IntentResponseType.ERROR:
@@ -259,13 +265,15 @@ class MemoryConversationEntity(FrontingEntity):
             _LOGGER.warning("%s answers without memory: %s", self.entity_id, error)
 
     def _remember(self, turn: Turn, session: Session, answer: str | None) -> None:
-        if self.options.capture not in (Capture.USER, Capture.BOTH) or not turn.text:
+        if self.options.capture not in (Capture.USER, Capture.BOTH):
             return
-        captured = self.memory.captured
-        scope = turn.scope(private=self.options.private)
-        captured.add(turn.said(scope))
-        if self.options.capture is Capture.BOTH and answer and answer.strip():
-            captured.add(turn.answered(answer.strip(), session.scope_of_answer(scope)))
+        self.memory.keeper.keep(
+            turn,
+            answer if self.options.capture is Capture.BOTH else None,
+            private=self.options.private,
+            continues=session.continues,
+            answer_scope=session.narrowest_scope,
+        )
 
     @callback
     def _report(self, report: TurnReport) -> None:
@@ -312,3 +320,8 @@ def _speech(
     return conversation.ConversationResult(
         response=response, conversation_id=chat_log.conversation_id, continue_conversation=spoken.expects_answer
     )
+
+
+def _has_asked_by_itself(chat_log: conversation.ChatLog) -> bool:
+    """Say whether the model has looked into memory by a tool; then its answer may repeat what belongs to somebody."""
+    return any(isinstance(c, conversation.ToolResultContent) and DOMAIN in c.tool_name for c in chat_log.content)

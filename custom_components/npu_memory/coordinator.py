@@ -15,7 +15,9 @@ from .capture import CaptureQueue
 from .client import MemoryClient, MemoryClientError, WrongToken
 from .const import DOMAIN
 from .errors import setup_error, translated
+from .keeping import Keeper
 from .options import ServerOptions
+from .overheard import Overheard
 from .report import TurnReport
 from .voice.exchanges import Exchanges
 from .wire import Context, Status
@@ -36,6 +38,8 @@ class NpuMemoryData:
     coordinator: NpuMemoryCoordinator
     captured: CaptureQueue
     options: ServerOptions
+    keeper: Keeper
+    overheard: Overheard
     turns: dict[str, TurnReport] = field(default_factory=dict)
     """By subentry: the last turn of an assistant."""
     exchanges: Exchanges = field(default_factory=Exchanges)

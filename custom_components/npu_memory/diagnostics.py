@@ -26,6 +26,7 @@ async def async_get_config_entry_diagnostics(hass: HomeAssistant, entry: NpuMemo
         "last_error": None if error is None else type(error).__name__,
         "turns_not_stored_yet": data.captured.unsent,
         "status": None if status is None else async_redact_data(asdict(status), TO_REDACT),
+        "overheard_pipelines": len(data.options.pipelines),
         "speakers": [person is not None for person in data.options.speakers.values()],
         "assistants": [
             {**subentry.data, "last_turn": _last_turn(data.turns.get(subentry.subentry_id))}

@@ -19,6 +19,7 @@ from homeassistant.helpers.selector import (
     ObjectSelector,
     ObjectSelectorConfig,
     ObjectSelectorField,
+    SelectOptionDict,
     SelectSelector,
     SelectSelectorConfig,
     SelectSelectorMode,
@@ -39,6 +40,7 @@ from .const import (
     CONF_MAX_TOKENS,
     CONF_MIN_RELEVANCE,
     CONF_PERSON,
+    CONF_PIPELINES,
     CONF_PRIVATE,
     CONF_RERANKER,
     CONF_SPEAKERS,
@@ -51,6 +53,7 @@ from .const import (
     DEFAULT_TOP_K,
     MAX_BUDGET_MS,
     MIN_BUDGET_MS,
+    SECTION_OVERHEARD,
     SECTION_PRIVACY,
     SECTION_PROMPT,
     SECTION_RECALL,
@@ -151,39 +154,61 @@ NEW_ASSISTANT_SCHEMA = probatio.Schema({probatio.Required(CONF_NAME, default=DEF
     ASSISTANT_SCHEMA.schema
 )
 
-OPTIONS_SCHEMA = probatio.Schema(
-    {
-        probatio.Optional(CONF_SPEAKERS): ObjectSelector(
-            ObjectSelectorConfig(
-                multiple=True,
-                translation_key=CONF_SPEAKERS,
-                label_field=CONF_DEVICE,
-                description_field=CONF_PERSON,
-                fields={
-                    CONF_DEVICE: ObjectSelectorField(
-                        required=True,
-                        selector=DeviceSelector(
-                            DeviceSelectorConfig(entity=[EntityFilterSelectorConfig(domain="assist_satellite")])
-                        ),
-                    ),
-                    CONF_PERSON: ObjectSelectorField(selector=EntitySelector(EntitySelectorConfig(domain=PERSON))),
-                },
-            )
-        ),
-    }
+SPEAKERS = ObjectSelector(
+    ObjectSelectorConfig(
+        multiple=True,
+        translation_key=CONF_SPEAKERS,
+        label_field=CONF_DEVICE,
+        description_field=CONF_PERSON,
+        fields={
+            CONF_DEVICE: ObjectSelectorField(
+                required=True,
+                selector=DeviceSelector(
+                    DeviceSelectorConfig(entity=[EntityFilterSelectorConfig(domain="assist_satellite")])
+                ),
+            ),
+            CONF_PERSON: ObjectSelectorField(selector=EntitySelector(EntitySelectorConfig(domain=PERSON))),
+        },
+    )
 )
 
 
-def flat(data: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what a form with sections says as a subentry keeps it."""
-    flat = {key: value for key, value in data.items() if key not in SECTIONS}
-    for name in SECTIONS:
-        flat |= data[name]
-    return flat
+def options_schema(pipelines: Mapping[str, str]) -> probatio.Schema:
+    """Return the form of what holds for all assistants; `pipelines` are those of the home, by id, with their names."""
+    choices = [SelectOptionDict(value=pipeline_id, label=name) for pipeline_id, name in pipelines.items()]
+    overheard = probatio.Schema(
+        {
+            probatio.Required(CONF_PIPELINES, default=list): SelectSelector(
+                SelectSelectorConfig(options=choices, multiple=True, mode=SelectSelectorMode.LIST)
+            ),
+            probatio.Required(CONF_CAPTURE, default=Capture.USER.value): _choice(
+                CONF_CAPTURE, (Capture.USER, Capture.BOTH), SelectSelectorMode.LIST
+            ),
+            probatio.Required(CONF_PRIVATE, default=False): BooleanSelector(),
+        }
+    )
+    return probatio.Schema(
+        {probatio.Optional(CONF_SPEAKERS): SPEAKERS, probatio.Required(SECTION_OVERHEARD): section(overheard)}
+    )
 
 
-def in_sections(data: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what a subentry keeps as its form wants it."""
-    sections = {name: {str(key) for key in schema.schema} for name, schema in SECTIONS.items()}
-    nested = {key: value for key, value in data.items() if all(key not in keys for keys in sections.values())}
-    return nested | {name: {key: data[key] for key in keys if key in data} for name, keys in sections.items()}
+def flat(data: Mapping[str, Any], schema: probatio.Schema) -> dict[str, Any]:
+    """Return what a form with sections says without the sections: as it is kept."""
+    sections = _sections(schema)
+    kept = {key: value for key, value in data.items() if key not in sections}
+    for name in sections:
+        kept |= data[name]
+    return kept
+
+
+def in_sections(data: Mapping[str, Any], schema: probatio.Schema) -> dict[str, Any]:
+    """Return what is kept as a form with sections wants it."""
+    sections = _sections(schema)
+    form = {key: value for key, value in data.items() if all(key not in keys for keys in sections.values())}
+    return form | {name: {key: data[key] for key in keys if key in data} for name, keys in sections.items()}
+
+
+def _sections(schema: probatio.Schema) -> dict[str, set[str]]:
+    """Return the sections of a form by name, and the fields of each."""
+    fields = schema.schema.items()
+    return {str(name): {str(key) for key in one.schema.schema} for name, one in fields if isinstance(one, section)}

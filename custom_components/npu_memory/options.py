@@ -15,6 +15,7 @@ from .const import (
     CONF_MAX_TOKENS,
     CONF_MIN_RELEVANCE,
     CONF_PERSON,
+    CONF_PIPELINES,
     CONF_PRIVATE,
     CONF_RERANKER,
     CONF_SPEAKERS,
@@ -91,12 +92,21 @@ class AssistantOptions:
 class ServerOptions:
     """What holds for all assistants of a server.
 
-    `speakers` has, by the id of a device, the person entity of whoever speaks there, or None where anybody may.
+    `speakers` has, by the id of a device, the person entity of whoever speaks there, or None where anybody may. Turns
+    in one of the `pipelines` that no assistant with memory handles are captured too; `private` as for an assistant.
     """
 
     speakers: Mapping[str, str | None] = field(default_factory=dict)
+    pipelines: frozenset[str] = frozenset()
+    capture: Capture = Capture.USER
+    private: bool = False
 
     @classmethod
     def from_entry(cls, options: Mapping[str, Any]) -> Self:
         """Read the options of an entry."""
-        return cls(speakers={row[CONF_DEVICE]: row.get(CONF_PERSON) for row in options.get(CONF_SPEAKERS, ())})
+        return cls(
+            speakers={row[CONF_DEVICE]: row.get(CONF_PERSON) for row in options.get(CONF_SPEAKERS, ())},
+            pipelines=frozenset(options.get(CONF_PIPELINES, ())),
+            capture=Capture(options.get(CONF_CAPTURE, Capture.USER)),
+            private=options.get(CONF_PRIVATE, False),
+        )

@@ -10,12 +10,11 @@ from homeassistant.helpers import chat_session
 from homeassistant.util.hass_dict import HassKey
 
 from .const import DOMAIN
+from .speaking import narrowest
 from .wire import HOUSEHOLD, MemoryItem
 
 TOLD_TURNS = 4
 """So many turns later an agent may have left out of its model's history what it was told."""
-NARROWNESS = ("person", "device", "area", HOUSEHOLD)
-"""The kinds of scopes, the narrowest first."""
 
 
 @dataclass(slots=True)
@@ -29,11 +28,9 @@ class Session:
     callers_prompt: str | None
     narrowest_scope: str = HOUSEHOLD
     turns: int = 0
+    continues: bool = False
+    """Something was said before the turn that is under way."""
     _told: dict[tuple[str, str], int] = field(default_factory=dict)
-
-    def scope_of_answer(self, scope: str) -> str:
-        """Return whose an answer is in this conversation, if it is to be `scope`'s: it may repeat what it was told."""
-        return min(scope, self.narrowest_scope, key=_narrowness)
 
     def recently_told(self, memory: MemoryItem) -> bool:
         """Say whether the model finds a memory in the last messages of this conversation."""
@@ -43,8 +40,7 @@ class Session:
     def tell(self, memories: Iterable[MemoryItem], *, stays: bool) -> None:
         """Note what the model is told now, and whether it `stays` in the history."""
         for memory in memories:
-            if _narrowness(memory.scope) < _narrowness(self.narrowest_scope):
-                self.narrowest_scope = memory.scope
+            self.narrowest_scope = narrowest(self.narrowest_scope, memory.scope)
             if stays:
                 self._told[memory.id, memory.text] = self.turns
 
@@ -66,6 +62,7 @@ def async_get_session(
             current.async_on_cleanup(partial(_end, sessions, conversation_id))
     session = sessions[conversation_id]
     session.turns += 1
+    session.continues = len(chat_log.content) > 2  # more than a system prompt and what was said now
     if user_input.extra_system_prompt:
         session.callers_prompt = user_input.extra_system_prompt
     return session
@@ -74,7 +71,3 @@ def async_get_session(
 @callback
 def _end(sessions: dict[str, Session], conversation_id: str) -> None:
     sessions.pop(conversation_id, None)
-
-
-def _narrowness(scope: str) -> int:
-    return NARROWNESS.index(scope.partition(":")[0])

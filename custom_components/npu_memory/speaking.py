@@ -14,6 +14,9 @@ PERSON = "person"
 PERSON_ID = "id"
 USER_ID = "user_id"
 
+NARROWNESS = (PERSON, "device", "area", HOUSEHOLD)
+"""The kinds of scopes, the narrowest first."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Speaker:
@@ -95,6 +98,11 @@ def visible_scopes(whose: Whose, speaker: Speaker, place: Place) -> tuple[str, .
         scopes += [f"area:{place.area_id}"] if place.area_id else []
         scopes += [f"device:{place.device_id}"] if place.device_id else []
     return tuple(scopes)
+
+
+def narrowest(*scopes: str) -> str:
+    """Return the scope that the fewest people see."""
+    return min(scopes, key=lambda scope: NARROWNESS.index(scope.partition(":")[0]))
 
 
 def _speaker(person: State) -> Speaker:

@@ -12,6 +12,7 @@ from homeassistant.exceptions import HomeAssistantError
 from homeassistant.helpers.entity_component import DATA_INSTANCES
 
 AGENT = "conversation.model"
+ASSISTANT = "conversation.memory"
 
 
 @dataclass

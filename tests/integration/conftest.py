@@ -13,16 +13,21 @@ from homeassistant.setup import async_setup_component
 import pytest
 from pytest_homeassistant_custom_component.common import MockConfigEntry
 from pytest_homeassistant_custom_component.syrupy import HomeAssistantSnapshotExtension
+from pytest_homeassistant_custom_component.typing import WebSocketGenerator
 from syrupy.assertion import SnapshotAssertion
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
 from custom_components.npu_memory.client import MemoryClient
 from custom_components.npu_memory.const import CONF_AGENT, DOMAIN, SUBENTRY_CONVERSATION
-from tests.integration.agent import AGENT, RecordingAgent, add_agent
+from tests.integration.agent import (
+    AGENT,
+    ASSISTANT as ASSISTANT,  # noqa: PLC0414 - tests have it from here
+    RecordingAgent,
+    add_agent,
+)
 from tests.integration.memory_server import MemoryServer
-
-ASSISTANT = "conversation.memory"
+from tests.integration.speaker import Speaker
 
 type AddEntry = Callable[..., Awaitable[MockConfigEntry]]
 
@@ -123,3 +128,14 @@ async def add_entry(home: HomeAssistant) -> AsyncIterator[AddEntry]:
 async def assistant(memory_server: MemoryServer, agent: RecordingAgent, add_entry: AddEntry) -> MockConfigEntry:
     """Return an entry with an assistant with memory in front of the agent."""
     return await add_entry(memory_server.entry_data, {CONF_AGENT: AGENT, "budget_ms": 2000})
+
+
+@pytest.fixture
+async def pipelines(home: HomeAssistant) -> None:
+    assert await async_setup_component(home, "assist_pipeline", {})
+    await home.async_block_till_done()
+
+
+@pytest.fixture
+async def speaker(home: HomeAssistant, pipelines: None, hass_ws_client: WebSocketGenerator) -> Speaker:
+    return Speaker(await hass_ws_client(home))

@@ -9,7 +9,7 @@ from homeassistant import config_entries
 from homeassistant.config_entries import ConfigEntryState, ConfigSubentry
 from homeassistant.core import HomeAssistant
 from homeassistant.data_entry_flow import FlowResultType, InvalidData
-from homeassistant.helpers import entity_registry as er
+from homeassistant.helpers import device_registry as dr, entity_registry as er
 import pytest
 from pytest_homeassistant_custom_component.common import MockConfigEntry, get_schema_suggested_value
 
@@ -20,6 +20,7 @@ from tests.integration import faults
 from tests.integration.agent import AGENT, RecordingAgent
 from tests.integration.conftest import ASSISTANT, AddEntry
 from tests.integration.memory_server import MemoryServer
+from tests.integration.speaker import Speaker
 from tests.integration.test_conversation import remembered, say
 from tests.integration.waiting import until
 
@@ -341,3 +342,56 @@ class TestAssistants:
         subentry = self.only_one(entry)
         assert (subentry.title, subentry.data) == ("Butler", {**DEFAULTS, "strategy": "recent"})
         assert entry.state is ConfigEntryState.LOADED
+
+
+class TestWhatHoldsForAllAssistants:
+    @pytest.fixture
+    async def entry(self, memory_server: MemoryServer, agent: RecordingAgent, add_entry: AddEntry) -> MockConfigEntry:
+        return await add_entry(memory_server.entry_data, {CONF_AGENT: AGENT})
+
+    @pytest.fixture
+    def satellite(self, home: HomeAssistant, entry: MockConfigEntry, device_registry: dr.DeviceRegistry) -> str:
+        device = device_registry.async_get_or_create(config_entry_id=entry.entry_id, identifiers={("test", "bedroom")})
+        return device.id
+
+    async def answer(self, home: HomeAssistant, form: Result, data: dict[str, Any]) -> Result:
+        result = await home.config_entries.options.async_configure(form["flow_id"], data)
+        await home.async_block_till_done()
+        return result
+
+    async def test_who_speaks_where(self, home: HomeAssistant, entry: MockConfigEntry, satellite: str) -> None:
+        form = await home.config_entries.options.async_init(entry.entry_id)
+        speakers = [{"device": satellite, "person": "person.anna"}]
+        result = await self.answer(home, form, {"speakers": speakers, "overheard": {}})
+        assert result["type"] is FlowResultType.CREATE_ENTRY
+        assert entry.state is ConfigEntryState.LOADED
+        assert entry.runtime_data.options.speakers == {satellite: "person.anna"}
+        form = await home.config_entries.options.async_init(entry.entry_id)
+        assert get_schema_suggested_value(form["data_schema"].schema, "speakers") == speakers
+
+    async def test_a_satellite_cannot_be_two_peoples(
+        self, home: HomeAssistant, entry: MockConfigEntry, satellite: str
+    ) -> None:
+        form = await home.config_entries.options.async_init(entry.entry_id)
+        twice = [{"device": satellite, "person": "person.anna"}, {"device": satellite}]
+        form = await self.answer(home, form, {"speakers": twice, "overheard": {"private": True}})
+        assert form["errors"] == {"speakers": "device_twice"}
+        assert get_schema_suggested_value(form["data_schema"].schema, "speakers") == twice
+        result = await self.answer(home, form, {"speakers": twice[1:], "overheard": {"private": True}})
+        assert result["type"] is FlowResultType.CREATE_ENTRY
+        assert entry.runtime_data.options.speakers == {satellite: None}
+
+    async def test_which_pipelines_are_overheard_and_one_that_is_removed_is_no_obstacle(
+        self, home: HomeAssistant, entry: MockConfigEntry, speaker: Speaker
+    ) -> None:
+        assert not entry.runtime_data.options.pipelines
+        kitchen = await speaker.pipeline(name="Kitchen")
+        home.config_entries.async_update_entry(entry, options={"pipelines": ["removed"]})
+        await home.async_block_till_done()
+        form = await home.config_entries.options.async_init(entry.entry_id)
+        overheard = form["data_schema"].schema["overheard"].schema.schema
+        assert get_schema_suggested_value(overheard, "pipelines") == []
+        assert {"value": kitchen, "label": "Kitchen"} in overheard["pipelines"].config["options"]
+        await self.answer(home, form, {"overheard": {"pipelines": [kitchen], "capture": "both"}})
+        assert entry.options == {"pipelines": [kitchen], "capture": "both", "private": False}
+        assert entry.runtime_data.options.pipelines == {kitchen}

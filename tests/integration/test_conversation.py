@@ -32,6 +32,7 @@ from tests.integration.conftest import ASSISTANT, AddEntry
 from tests.integration.memory_server import MemoryServer
 from tests.integration.waiting import until
 
+KEY = "The key is under the mat."
 BUDGET_MS = 200
 GENEROUS_SECONDS = 20 * BUDGET_MS / 1000
 """A machine that tests share may be slow; without a budget these turns would last until the client gives up."""
@@ -41,7 +42,8 @@ async def say(
     hass: HomeAssistant, text: str, conversation_id: str | None = None, **more: Any
 ) -> conversation.ConversationResult:
     more.setdefault("context", Context())
-    return await conversation.async_converse(hass, text, conversation_id, agent_id=ASSISTANT, **more)
+    more.setdefault("agent_id", ASSISTANT)
+    return await conversation.async_converse(hass, text, conversation_id, **more)
 
 
 def speech(result: conversation.ConversationResult) -> str:
@@ -120,8 +122,8 @@ class TestInFrontOfAnAgent:
         memory = entry.runtime_data.client
         await memory.remember(wire.RememberRequest(text="The number of the locker is 4711."), 10)
         for number in range(5):
-            await say(home, "What is the number of the locker?")
-            await remembered(memory, 3 + 2 * number)
+            asked = f"What is the number of the locker{'?' * number}"
+            await memory.remember(wire.RememberRequest(text=asked, kind=wire.Kind.TURN), 10)
         await say(home, "what is the number of the locker")
         assert "4711" in agent.turns[-1].system
         assert "What is the code" not in agent.turns[-1].system
@@ -291,7 +293,7 @@ class TestWhatIsRemembered:
         assert said.language == answered.language == "en"
         assert wire.parse_moment(said.created_at) <= wire.parse_moment(answered.created_at)
 
-    @pytest.mark.parametrize(("capture", "texts"), [("user", ["Hello?"]), ("nothing", [])])
+    @pytest.mark.parametrize(("capture", "texts"), [("user", [KEY]), ("nothing", []), ("explicit", [])])
     async def test_only_what_the_user_wants(
         self,
         capture: str,
@@ -303,7 +305,7 @@ class TestWhatIsRemembered:
         memory: MemoryClient,
     ) -> None:
         entry = await add_entry(memory_server.entry_data, {CONF_AGENT: AGENT, "capture": capture})
-        await say(home, "Hello?")
+        await say(home, KEY)
         found = await remembered(memory, len(texts))
         assert entry.runtime_data.captured.unsent == 0
         assert [m.text for m in found] == texts
@@ -358,8 +360,8 @@ class TestWhatIsRemembered:
         agent.answer = ("  ",)
         await say(home, "  ")
         agent.answer = ("Hm?",)
-        await say(home, "Hello?")
-        assert [m.text for m in await remembered(memory, 2)] == ["Hello?", "Hm?"]
+        await say(home, KEY)
+        assert [m.text for m in await remembered(memory, 2)] == [KEY, "Hm?"]
 
     async def test_a_long_speech_is_kept_as_far_as_it_fits(
         self, home: HomeAssistant, assistant: MockConfigEntry, memory: MemoryClient

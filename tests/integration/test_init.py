@@ -19,7 +19,7 @@ from tests.integration import faults
 from tests.integration.agent import AGENT, RecordingAgent
 from tests.integration.conftest import ASSISTANT, AddEntry
 from tests.integration.memory_server import MemoryServer
-from tests.integration.test_conversation import back, remembered, say, speech
+from tests.integration.test_conversation import KEY, back, remembered, say, speech
 from tests.integration.waiting import until
 
 
@@ -48,13 +48,13 @@ class TestWithAServer:
         self, home: HomeAssistant, assistant: MockConfigEntry, agent: RecordingAgent
     ) -> None:
         agent.may_answer.clear()
-        turn = asyncio.create_task(say(home, "Hello?"))
+        turn = asyncio.create_task(say(home, KEY))
         await until(lambda: agent.turns)
         await home.config_entries.async_reload(assistant.entry_id)
         agent.may_answer.set()
         assert speech(await turn) == "Of course."
         said, _ = await remembered(assistant.runtime_data.client, 2)
-        assert said.text == "Hello?"
+        assert said.text == KEY
 
     async def test_it_can_be_loaded_again(self, home: HomeAssistant, assistant: MockConfigEntry) -> None:
         assert await home.config_entries.async_reload(assistant.entry_id)
@@ -66,7 +66,7 @@ class TestWithAServer:
     ) -> None:
         entry = await add_entry(memory_server.entry_data, {CONF_AGENT: AGENT})
         memory_server.kill()
-        await say(home, "Hello?")
+        await say(home, KEY)
         assert home.data[CAPTURED][entry.entry_id].unsent == 2
         await home.config_entries.async_remove(entry.entry_id)
         await home.async_block_till_done()

@@ -1,82 +1,14 @@
 """An assistant with memory in a pipeline, asked over the websocket as the frontend and the satellites ask."""
 
-from typing import Any
-
 from homeassistant.core import HomeAssistant
-from homeassistant.setup import async_setup_component
-import pytest
 from pytest_homeassistant_custom_component.common import MockConfigEntry
-from pytest_homeassistant_custom_component.typing import WebSocketGenerator
 
 from custom_components.npu_memory import prompt, wire
 from custom_components.npu_memory.client import MemoryClient
 from tests.integration.agent import RecordingAgent
 from tests.integration.conftest import ASSISTANT
+from tests.integration.speaker import Speaker, ended
 from tests.integration.test_conversation import remembered
-
-type Event = dict[str, Any]
-
-
-@pytest.fixture
-async def pipelines(home: HomeAssistant) -> None:
-    assert await async_setup_component(home, "assist_pipeline", {})
-    await home.async_block_till_done()
-
-
-class Speaker:
-    """Runs pipelines over one websocket connection."""
-
-    def __init__(self, websocket: Any) -> None:
-        self.websocket = websocket
-
-    async def pipeline(self, **settings: Any) -> str:
-        await self.websocket.send_json_auto_id(
-            {
-                "type": "assist_pipeline/pipeline/create",
-                "name": "Memory",
-                "language": "en",
-                "conversation_engine": ASSISTANT,
-                "conversation_language": "en",
-                "stt_engine": None,
-                "stt_language": None,
-                "tts_engine": None,
-                "tts_language": None,
-                "tts_voice": None,
-                "wake_word_entity": None,
-                "wake_word_id": None,
-                **settings,
-            }
-        )
-        answer = await self.websocket.receive_json()
-        assert answer["success"], answer
-        return str(answer["result"]["id"])
-
-    async def say(self, pipeline: str, text: str, conversation_id: str | None = None) -> list[Event]:
-        await self.websocket.send_json_auto_id(
-            {
-                "type": "assist_pipeline/run",
-                "start_stage": "intent",
-                "end_stage": "intent",
-                "pipeline": pipeline,
-                "input": {"text": text},
-                "conversation_id": conversation_id,
-            }
-        )
-        assert (await self.websocket.receive_json())["success"]
-        events: list[Event] = []
-        while not events or events[-1]["type"] != "run-end":
-            events.append((await self.websocket.receive_json())["event"])
-        return events
-
-
-@pytest.fixture
-async def speaker(home: HomeAssistant, pipelines: None, hass_ws_client: WebSocketGenerator) -> Speaker:
-    return Speaker(await hass_ws_client(home))
-
-
-def ended(events: list[Event]) -> Event:
-    (event,) = (event["data"]["intent_output"] for event in events if event["type"] == "intent-end")
-    return dict(event)
 
 
 async def test_memories_reach_the_model_and_its_answer_streams_through(

@@ -159,7 +159,7 @@ class TestWhoseMemoriesAreMade:
         await say(home, "Who won the world cup?", first.conversation_id, context=Context(user_id=anna.id))
         await remembered(memory, 5)
         agent.answer = ("I do not know.",)
-        await say(home, QUESTION)
+        await say(home, "Does Ben get anything for his birthday?")
         found = await remembered(memory, 7)
         assert "telescope" not in agent.turns[-1].system
         assert [m.scope for m in found if m.text.endswith("elescope.")] == ["person:anna"] * 2

@@ -120,7 +120,7 @@ def test_every_field_of_a_form_has_a_name_and_a_description(texts: dict[str, Any
         (steps["reauth_confirm"], forms.TOKEN_SCHEMA),
         (assistant["user"], forms.NEW_ASSISTANT_SCHEMA),
         (assistant["reconfigure"], forms.ASSISTANT_SCHEMA),
-        (texts["options"]["step"]["init"], forms.OPTIONS_SCHEMA),
+        (texts["options"]["step"]["init"], forms.options_schema({})),
     ):
         fields = {str(key): field for key, field in schema.schema.items()}
         sections = {name: field.schema for name, field in fields.items() if isinstance(field, section)}
@@ -140,7 +140,7 @@ def test_every_choice_has_a_text(texts: dict[str, Any]) -> None:
         ("injection", Injection),
         ("whose", Whose),
         ("kind", Kind),
-        ("reranker", (SERVER_DECIDES, *Reranker)),
+        ("reranker", (SERVER_DECIDES, *(one for one in Reranker if one.isalpha()))),  # the others are names of models
         ("format", Format),
     ):
         assert set(texts["selector"][key]["options"]) == {str(choice) for choice in choices}
