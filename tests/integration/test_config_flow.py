@@ -354,25 +354,28 @@ class TestWhatHoldsForAllAssistants:
         device = device_registry.async_get_or_create(config_entry_id=entry.entry_id, identifiers={("test", "bedroom")})
         return device.id
 
+    async def begin(self, home: HomeAssistant, entry: MockConfigEntry) -> Result:
+        return await home.config_entries.options.async_init(entry.entry_id)
+
     async def answer(self, home: HomeAssistant, form: Result, data: dict[str, Any]) -> Result:
         result = await home.config_entries.options.async_configure(form["flow_id"], data)
         await home.async_block_till_done()
         return result
 
     async def test_who_speaks_where(self, home: HomeAssistant, entry: MockConfigEntry, satellite: str) -> None:
-        form = await home.config_entries.options.async_init(entry.entry_id)
+        form = await self.begin(home, entry)
         speakers = [{"device": satellite, "person": "person.anna"}]
         result = await self.answer(home, form, {"speakers": speakers, "overheard": {}})
         assert result["type"] is FlowResultType.CREATE_ENTRY
         assert entry.state is ConfigEntryState.LOADED
         assert entry.runtime_data.options.speakers == {satellite: "person.anna"}
-        form = await home.config_entries.options.async_init(entry.entry_id)
+        form = await self.begin(home, entry)
         assert get_schema_suggested_value(form["data_schema"].schema, "speakers") == speakers
 
     async def test_a_satellite_cannot_be_two_peoples(
         self, home: HomeAssistant, entry: MockConfigEntry, satellite: str
     ) -> None:
-        form = await home.config_entries.options.async_init(entry.entry_id)
+        form = await self.begin(home, entry)
         twice = [{"device": satellite, "person": "person.anna"}, {"device": satellite}]
         form = await self.answer(home, form, {"speakers": twice, "overheard": {"private": True}})
         assert form["errors"] == {"speakers": "device_twice"}
@@ -388,7 +391,7 @@ class TestWhatHoldsForAllAssistants:
         kitchen = await speaker.pipeline(name="Kitchen")
         home.config_entries.async_update_entry(entry, options={"pipelines": ["removed"]})
         await home.async_block_till_done()
-        form = await home.config_entries.options.async_init(entry.entry_id)
+        form = await self.begin(home, entry)
         overheard = form["data_schema"].schema["overheard"].schema.schema
         assert get_schema_suggested_value(overheard, "pipelines") == []
         assert {"value": kitchen, "label": "Kitchen"} in overheard["pipelines"].config["options"]
