@@ -8,14 +8,19 @@ from collections.abc import Sequence
 import logging
 import os
 from pathlib import Path
+import subprocess
 import sys
 
-from ..errors import NpuMemoryError
+from ..errors import NpuMemoryError, StorageError
+from ..reranking.registry import MODEL_FILES
 from . import health, snapshot
 from .options import OPTIONS_FILE, read_options
 from .privileges import become_user, groups_of, hand_over
 
 LOGGER = logging.getLogger("npu_memory_server.container")
+
+BUILT_IN_MODELS = Path("/opt/models")
+"""Where the image has its model packages."""
 
 DEVICES = (Path("/dev/dri/renderD129"), Path("/dev/rknpu"))
 """The NPU's, of one kernel or another."""
@@ -55,6 +60,7 @@ def start_server(data_directory: Path, arguments: Sequence[str]) -> None:
     choices = read_options(data_directory / OPTIONS_FILE)
     if choices.unknown:
         LOGGER.warning("Options that this version does not know: %s", ", ".join(choices.unknown))
+    show_built_in_models(data_directory / "models")
     if os.geteuid() == 0:
         groups, roots = groups_of(DEVICES)
         if roots:
@@ -64,8 +70,37 @@ def start_server(data_directory: Path, arguments: Sequence[str]) -> None:
             become_user(groups)
     os.umask(0o077)
     os.environ.update(choices.environment)
+    fetch_reranker(os.environ.get("RERANK_MODEL", ""), data_directory / "models")
     command = [sys.executable, "-m", "npu_memory_server", "serve", *choices.arguments, *arguments]
     os.execv(sys.executable, command)  # noqa: S606 - the server takes this process over, and its signals
+
+
+def show_built_in_models(folder: Path) -> None:
+    """Let the image's models appear in the folder where fetched ones are kept. Raises `StorageError`."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        for package in BUILT_IN_MODELS.glob("*"):
+            shown = folder / package.name
+            if shown.is_symlink():
+                shown.unlink()
+            if not shown.exists():
+                shown.symlink_to(package)
+    except OSError as error:
+        raise StorageError(
+            f"The data directory {folder.parent} cannot be written to: {error.strerror}. It has to belong to the user "
+            f"that the container runs as ({os.geteuid()})."
+        ) from error
+
+
+def fetch_reranker(name: str, folder: Path) -> None:
+    """Begin to fetch a reranker that was chosen and is not there; what it comes to is in the log.
+
+    It is nobody's child, so that the server, which takes this process over, has none to look after.
+    """
+    if name in set(MODEL_FILES) and not (folder / name).exists():
+        LOGGER.info("Fetching the reranker %s; until it is there, MaxSim answers", name)
+        command = [sys.executable, "-m", "npu_memory_server", "models", "fetch", name]
+        subprocess.run(["/bin/sh", "-c", '"$@" &', "sh", *command], check=True, stdin=subprocess.DEVNULL)
 
 
 if __name__ == "__main__":
