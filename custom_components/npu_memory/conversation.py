@@ -48,7 +48,7 @@ it were."""
 NOT_TAKEN_TURNS = 3
 """In a row: then it is the agent's way, not an accident."""
 
-_ANSWERING: ContextVar[frozenset[str]] = ContextVar("npu_memory_answering", default=frozenset())
+ANSWERING: ContextVar[frozenset[str]] = ContextVar("npu_memory_answering", default=frozenset())
 """The assistants that wait for an answer of the agent behind them."""
 
 
@@ -88,7 +88,7 @@ class MemoryConversationEntity(FrontingEntity):
     async def _async_handle_message(
         self, user_input: conversation.ConversationInput, chat_log: conversation.ChatLog
     ) -> conversation.ConversationResult:
-        if self.subentry.subentry_id in (answering := _ANSWERING.get()):
+        if self.subentry.subentry_id in (answering := ANSWERING.get()):
             return self._without_an_agent(user_input, chat_log, Outcome.CIRCLE, CIRCLE_SPOKEN)
         self.memory.overheard.leave(chat_log.conversation_id)
         turn = await Turn.begin(self.hass, user_input, chat_log.conversation_id, self.memory.options)
@@ -100,13 +100,13 @@ class MemoryConversationEntity(FrontingEntity):
             return await self._answer_from_memory(user_input, chat_log, turn, session)
         if not self.agent_is_there():
             return self._without_an_agent(user_input, chat_log, Outcome.AGENT_MISSING, AGENT_MISSING_SPOKEN)
-        token = _ANSWERING.set(answering | {self.subentry.subentry_id})
+        token = ANSWERING.set(answering | {self.subentry.subentry_id})
         try:
             if self.options.agent == conversation.HOME_ASSISTANT_AGENT:
                 return await self._answer_after_home_assistant(user_input, chat_log, turn, session)
             return await self._answer_with_agent(user_input, chat_log, turn, session)
         finally:
-            _ANSWERING.reset(token)
+            ANSWERING.reset(token)
 
     async def _answer_with_agent(
         self,

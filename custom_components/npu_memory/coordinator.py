@@ -19,6 +19,7 @@ from .keeping import Keeper
 from .options import ServerOptions
 from .overheard import Overheard
 from .report import TurnReport
+from .tools import ShownInConversations
 from .voice.exchanges import Exchanges
 from .wire import Context, Status
 
@@ -43,6 +44,7 @@ class NpuMemoryData:
     turns: dict[str, TurnReport] = field(default_factory=dict)
     """By subentry: the last turn of an assistant."""
     exchanges: Exchanges = field(default_factory=Exchanges)
+    shown: ShownInConversations = field(default_factory=ShownInConversations)
 
 
 class NpuMemoryCoordinator(DataUpdateCoordinator[Status | None]):
