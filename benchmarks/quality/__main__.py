@@ -1,10 +1,11 @@
 """How good the answers are beside those of other ways, in one table.
 
-    python -m benchmarks.quality [--locomo FILE] [--json FILE] [--markdown]
+    python -m benchmarks.quality [--locomo FILE] [--ablate] [--json FILE] [--markdown]
 
 Runs the sample household, and LoCoMo where a copy is given by its path, through this project's memory in its settings,
-through plain BM25 and through the hybrid of the system before it. It needs benchmarks/requirements.txt, the server's
-package and its models (NPU_MEMORY_MODEL_DIR).
+through plain BM25 and through the hybrid of the system before it; or, with --ablate, through this project's memory
+alone with each part of its retrieval off in turn. It needs benchmarks/requirements.txt, the server's package and its
+models (NPU_MEMORY_MODEL_DIR).
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ from npu_memory_server.embedding.manifest import Precision
 from npu_memory_server.evaluation import Estimate, Evaluation, Judged, Ranking, evaluate
 from npu_memory_server.settings import EMBEDDER
 
+from .ablation import ask_with_each_part_off
 from .baselines import baselines
 from .corpora import ADVERSARIAL, Corpus, household, locomo
 from .memory import ask_in_every_setting
@@ -39,6 +41,11 @@ Percent. Household: an answer comes first; one is among five (where several are 
 above all outdated ones; unanswerable questions, and answerable ones, that got nothing. LoCoMo: single turns, categories
 1 to 4: any evidence among five (H@5), the share of it among five and ten (R@5, R@10), MRR and nDCG at ten."""
 
+ABLATION_LEGEND = """\
+Percent, with each part off in turn. Household: an answer comes first; one is among five, and the difference to all on;
+the corrected value is above all outdated ones; answerable questions that got nothing. LoCoMo, single turns, categories
+1 to 4: the share of the evidence among five and ten. One question of the household is a third of a point."""
+
 
 def main() -> None:
     """Measure and print."""
@@ -46,16 +53,19 @@ def main() -> None:
         prog="python -m benchmarks.quality", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--locomo", type=Path, metavar="FILE", help="a copy of locomo10.json, or a part of it")
+    parser.add_argument("--ablate", action="store_true", help="say what each part is worth instead")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write all figures with their intervals as well")
     parser.add_argument("--markdown", action="store_true", help="print the tables as Markdown")
     options = parser.parse_args()
     models = Path(os.environ["NPU_MEMORY_MODEL_DIR"]) / EMBEDDER
-    evaluations = {"household": evaluated(asyncio.run(answers([household()], models)))}
+    way = ablations if options.ablate else answers
+    evaluations = {"household": evaluated(asyncio.run(way([household()], models)))}
     if options.locomo:
-        found = asyncio.run(answers(locomo(options.locomo), models))
+        found = asyncio.run(way(locomo(options.locomo), models))
         evaluations["LoCoMo"] = evaluated(found, lambda judged: judged.type != ADVERSARIAL)
         evaluations["LoCoMo, adversarial"] = evaluated(found, lambda judged: judged.type == ADVERSARIAL)
-    print(report(evaluations, markdown_table if options.markdown else text_table))
+    table = markdown_table if options.markdown else text_table
+    print(ablation_report(evaluations, table) if options.ablate else report(evaluations, table))
     if options.json:
         data = {name: {way: asdict(made) for way, made in ways.items()} for name, ways in evaluations.items()}
         options.json.write_text(json.dumps(data, indent=1) + "\n", encoding="utf-8")
@@ -71,6 +81,11 @@ async def answers(corpora: Iterable[Corpus], models: Path) -> Answers:
             for name, judged in ways.items():
                 found[name] += judged
     return found
+
+
+async def ablations(corpora: Iterable[Corpus], models: Path) -> Answers:
+    """Return what is found for the questions of all corpora with each part off, by its name."""
+    return await ask_with_each_part_off(corpora, OnnxEmbedder.load(models))
 
 
 def evaluated(found: Answers, counts: Callable[[Judged], bool] = lambda judged: True) -> Evaluations:
@@ -89,6 +104,28 @@ def report(evaluations: Mapping[str, Evaluations], table: Table) -> str:
         parts.append("LoCoMo by category: R@5 / R@10")
         parts.append(_by_type(whole, table, lambda made: f"{_value(made.recall_5)} / {_value(made.recall_10)}"))
     return "\n\n".join(parts)
+
+
+def ablation_report(evaluations: Mapping[str, Evaluations], table: Table) -> str:
+    """Return the table of what each part is worth: the figures without it, and what that is more or less."""
+    home, talks = evaluations["household"], evaluations.get("LoCoMo", {})
+    whole = next(iter(home))
+    rows = []
+    for part, made in home.items():
+        ranking, all_on = _ranking(made), _ranking(home[whole])
+        row = [part, _value(ranking.hit_1), _value(ranking.hit_5), _difference(ranking.hit_5, all_on.hit_5)]
+        row += [_value(made.corrected), _value(made.silenced)]
+        if part in talks:
+            turns, talk = _ranking(talks[part]), _ranking(talks[whole])
+            row += [_value(turns.recall_5), _difference(turns.recall_5, talk.recall_5)]
+            row += [_value(turns.recall_10), _difference(turns.recall_10, talk.recall_10)]
+        rows.append(row)
+    header = ["off", "first", "hit@5", "+/-", "corrected", "silenced"]
+    return "\n\n".join([table([*header, *(["R@5", "+/-", "R@10", "+/-"] if talks else [])], rows), ABLATION_LEGEND])
+
+
+def _difference(estimate: Estimate, whole: Estimate) -> str:
+    return f"{100 * (estimate.value - whole.value):+.1f}"
 
 
 def _together(home: Evaluations, talks: Evaluations, table: Table) -> str:

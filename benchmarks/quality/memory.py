@@ -59,9 +59,14 @@ async def filled(corpus: Corpus, embedder: Embedder) -> AsyncIterator[Memory]:
     with tempfile.TemporaryDirectory(prefix="npu-memory-quality-") as folder:
         memory = await Memory.open(Path(folder), embedder)
         try:
-            _, refused = await store(memory, list(enumerate(corpus.memories, 1)))
-            if refused:
-                raise SystemExit(f"{corpus.name}: {'; '.join(refused)}")
+            await fill(memory, corpus)
             yield memory
         finally:
             await memory.close()
+
+
+async def fill(memory: Memory, corpus: Corpus) -> None:
+    """Store a corpus in a memory."""
+    _, refused = await store(memory, list(enumerate(corpus.memories, 1)))
+    if refused:
+        raise SystemExit(f"{corpus.name}: {'; '.join(refused)}")

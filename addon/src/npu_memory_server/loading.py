@@ -14,6 +14,7 @@ from .embedding.base import Embedder
 from .embedding.projection import REDUCED
 from .records import indexed_text, milliseconds
 from .retrieval.retriever import Indexed, Retriever
+from .retrieval.weights import Weights
 from .store import memories, vectors
 from .store.database import damaged, integrity_faults, open_database, open_reader, storage_errors, truncate_log
 from .store.memories import StoredRecord
@@ -29,8 +30,8 @@ class Loaded:
     embedder_number: int
 
 
-def load(path: Path, embedder: Embedder) -> Loaded:
-    """Open the database at `path` and index everything in it. Raises `StorageError`."""
+def load(path: Path, embedder: Embedder, weights: Weights | None = None) -> Loaded:
+    """Open the database at `path` and index everything in it, to be found with `weights`. Raises `StorageError`."""
     connection = open_database(path)
     try:
         with storage_errors(f"The database {path} could not be read"):
@@ -44,7 +45,7 @@ def load(path: Path, embedder: Embedder) -> Loaded:
             if expired:
                 truncate_log(connection)
             reader = open_reader(path)
-            retriever = Retriever(embedder.dimensions, partial(vectors.tokens, reader, reduced=REDUCED))
+            retriever = Retriever(embedder.dimensions, partial(vectors.tokens, reader, reduced=REDUCED), weights)
             for stored in memories.every(connection):
                 retriever.add(indexed(stored))
             for slot, vector in vectors.every(connection, number, embedder.dimensions):

@@ -31,6 +31,7 @@ from .recalling import MEANING, Recaller
 from .records import Record, index_prefix, item_from_record, milliseconds, record_from_request
 from .reranking.shelf import Shelf
 from .retrieval.retriever import Question
+from .retrieval.weights import Weights
 from .store import corrections, memories, vectors
 from .store.database import FILE_NAME, truncate_log
 from .store.group_commit import GroupCommit
@@ -124,14 +125,16 @@ class Memory:
         embedder: Embedder,
         defaults: RecallDefaults | None = None,
         shelf: Shelf | None = None,
+        weights: Weights | None = None,
     ) -> Self:
         """Open the memories in a folder, making them if there are none. Raises `StorageError`.
 
         The indexes are built from the database; vectors of another embedder count as missing and are made anew in the
-        background. The cross-encoders on the `shelf` become this memory's, which closes it.
+        background. The cross-encoders on the `shelf` become this memory's, which closes it;
+        `weights` are for measuring what each is worth.
         """
         path = directory / FILE_NAME
-        loaded = await asyncio.to_thread(load, path, embedder)
+        loaded = await asyncio.to_thread(load, path, embedder, weights)
         return cls(path, embedder, loaded, defaults or RecallDefaults(), shelf)
 
     async def close(self) -> None:
