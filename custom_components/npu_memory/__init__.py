@@ -10,6 +10,7 @@ from homeassistant.util.hass_dict import HassKey
 from .capture import CaptureQueue
 from .const import DOMAIN, SUBENTRY_CONVERSATION
 from .coordinator import NpuMemoryConfigEntry, NpuMemoryCoordinator, NpuMemoryData
+from .issues import tell_of_npu
 from .keeping import Keeper
 from .options import ServerOptions
 from .overheard import Overheard
@@ -60,7 +61,8 @@ async def async_unload_entry(hass: HomeAssistant, entry: NpuMemoryConfigEntry) -
 
 
 async def async_remove_entry(hass: HomeAssistant, entry: NpuMemoryConfigEntry) -> None:
-    """Drop what was still to be remembered."""
+    """Drop what was still to be remembered, and what was told of the server."""
+    tell_of_npu(hass, entry.entry_id, None)
     hass.data.get(CAPTURED, {}).pop(entry.entry_id, None)
 
 

@@ -290,7 +290,7 @@ class MemoryConversationEntity(FrontingEntity):
         elif report.outcome is Outcome.NOT_TAKEN:
             self._not_taken += 1
             if self._not_taken == NOT_TAKEN_TURNS:
-                raise_not_taken(self.hass, self.entry, self.subentry.subentry_id, self.subentry.title)
+                raise_not_taken(self.hass, self.entry.entry_id, self.subentry.subentry_id, self.subentry.title)
 
 
 def _report_of(turn: Turn, recalled: Recalled, delivery: Delivery, chat_log: conversation.ChatLog) -> TurnReport:

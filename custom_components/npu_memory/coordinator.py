@@ -15,6 +15,7 @@ from .capture import CaptureQueue
 from .client import MemoryClient, MemoryClientError, WrongToken
 from .const import DOMAIN
 from .errors import setup_error, translated
+from .issues import tell_of_npu
 from .keeping import Keeper
 from .options import ServerOptions
 from .overheard import Overheard
@@ -98,9 +99,11 @@ class NpuMemoryCoordinator(DataUpdateCoordinator[Status | None]):
     @override
     async def _async_update_data(self) -> Status:
         try:
-            return await self.client.status(STATUS_SECONDS)
+            status = await self.client.status(STATUS_SECONDS)
         except MemoryClientError as error:
             raise translated(UpdateFailed, error) from error
+        tell_of_npu(self.hass, self.config_entry.entry_id, status.npu)
+        return status
 
     @callback
     def _connection_changed(self, error: MemoryClientError | None) -> None:

@@ -4,10 +4,12 @@ from homeassistant.core import HomeAssistant, callback
 from homeassistant.helpers import issue_registry as ir
 
 from .const import DOMAIN
-from .coordinator import NpuMemoryConfigEntry
+from .wire import NpuReport, NpuState
 
 AGENT_MISSING = "agent_missing"
 NOT_TAKEN = "not_taken"
+NPU_FAILED = "npu_failed"
+NPU_RESTING = "npu_resting"
 
 
 @callback
@@ -25,7 +27,7 @@ def raise_agent_missing(hass: HomeAssistant, subentry_id: str, assistant: str, a
 
 
 @callback
-def raise_not_taken(hass: HomeAssistant, entry: NpuMemoryConfigEntry, subentry_id: str, assistant: str) -> None:
+def raise_not_taken(hass: HomeAssistant, entry_id: str, subentry_id: str, assistant: str) -> None:
     """Say that an agent does not put before its model what memory has for it."""
     ir.async_create_issue(
         hass,
@@ -35,11 +37,32 @@ def raise_not_taken(hass: HomeAssistant, entry: NpuMemoryConfigEntry, subentry_i
         severity=ir.IssueSeverity.WARNING,
         translation_key=NOT_TAKEN,
         translation_placeholders={"assistant": assistant},
-        data={"entry_id": entry.entry_id, "subentry_id": subentry_id, "assistant": assistant},
+        data={"entry_id": entry_id, "subentry_id": subentry_id, "assistant": assistant},
     )
 
 
 @callback
-def settle(hass: HomeAssistant, issue: str, subentry_id: str) -> None:
-    """Take an issue back."""
-    ir.async_delete_issue(hass, DOMAIN, f"{issue}_{subentry_id}")
+def tell_of_npu(hass: HomeAssistant, entry_id: str, npu: NpuReport | None) -> None:
+    """Say that the server's NPU has failed, or rests after it has, and take that back when it works again."""
+    for issue, state, severity in (
+        (NPU_FAILED, NpuState.FAILED, ir.IssueSeverity.ERROR),
+        (NPU_RESTING, NpuState.RESTING, ir.IssueSeverity.WARNING),
+    ):
+        if npu is None or npu.state is not state:
+            settle(hass, issue, entry_id)
+            continue
+        ir.async_create_issue(
+            hass,
+            DOMAIN,
+            f"{issue}_{entry_id}",
+            is_fixable=False,
+            severity=severity,
+            translation_key=issue,
+            translation_placeholders={"reason": npu.reason},
+        )
+
+
+@callback
+def settle(hass: HomeAssistant, issue: str, whose: str) -> None:
+    """Take back what was told of an entry or a subentry."""
+    ir.async_delete_issue(hass, DOMAIN, f"{issue}_{whose}")

@@ -16,7 +16,7 @@ from .const import SUBENTRY_CONVERSATION
 from .coordinator import NpuMemoryConfigEntry
 from .entity import NpuMemoryAssistantEntity, NpuMemoryServerEntity
 from .report import Outcome, TurnReport
-from .wire import Status, Timings
+from .wire import NpuState, Status, Timings
 
 PARALLEL_UPDATES = 0
 
@@ -70,6 +70,14 @@ SERVER_SENSORS = (
         translation_key="backend",
         entity_category=EntityCategory.DIAGNOSTIC,
         value_fn=lambda status: status.backend,
+    ),
+    ServerSensorDescription(
+        key="npu",
+        translation_key="npu",
+        device_class=SensorDeviceClass.ENUM,
+        options=[state.value for state in NpuState],
+        entity_category=EntityCategory.DIAGNOSTIC,
+        value_fn=lambda status: status.npu.state.value if status.npu else None,
     ),
     ServerSensorDescription(
         key="database_size",

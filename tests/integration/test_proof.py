@@ -1,6 +1,6 @@
 """Proof of delivery: for every turn the house can see whether memory reached the model, how much, and at what cost."""
 
-from dataclasses import fields
+from dataclasses import fields, replace
 import json
 from pathlib import Path
 from typing import Any
@@ -242,3 +242,29 @@ class TestWhatTheUserMustPutRight:
         await home.async_block_till_done()
         ended = await (await client.post(f"/api/repairs/issues/fix/{form['flow_id']}", json={})).json()
         assert ended["reason"] == "assistant_gone"
+
+    async def test_an_npu_that_rests_or_has_failed_until_it_works_again(
+        self, home: HomeAssistant, agent: RecordingAgent, add_entry: AddEntry
+    ) -> None:
+        npu: wire.NpuReport | None = None
+
+        async def answers(request: wire.Frame) -> list[wire.Message]:
+            (answer,) = await faults.healthy(request)
+            return [replace(answer, npu=npu) if isinstance(answer, wire.Status) else answer]
+
+        async with faults.listening(faults.memory_server(answers)) as port:
+            data = {"host": "127.0.0.1", "port": port, "token": faults.TOKEN}
+            entry = await add_entry(data, {CONF_AGENT: AGENT})
+            assert value(home, "sensor.npu_memory_npu") == "unknown"
+            for state, issues in (
+                (wire.NpuState.ACTIVE, []),
+                (wire.NpuState.RESTING, ["npu_resting"]),
+                (wire.NpuState.FAILED, ["npu_failed"]),
+                (wire.NpuState.ACTIVE, []),
+                (wire.NpuState.RESTING, ["npu_resting"]),
+            ):
+                npu = wire.NpuReport(state, "The outputs are not finite.")
+                await entry.runtime_data.coordinator.async_refresh()
+                assert (value(home, "sensor.npu_memory_npu"), self.issues(home)) == (state.value, issues)
+            await home.config_entries.async_remove(entry.entry_id)
+            assert self.issues(home) == []
