@@ -95,6 +95,7 @@ class MemoryConversationEntity(FrontingEntity):
         session = async_get_session(self.hass, user_input, chat_log)
         alone = self.options.agent in (None, conversation.HOME_ASSISTANT_AGENT)
         if spoken := await answer(self.memory.client, self.memory.exchanges, self.options, turn, alone=alone):
+            session.tell(spoken.memories, stays=False)
             return self._say(user_input, chat_log, spoken)
         if self.options.agent is None:
             return await self._answer_from_memory(user_input, chat_log, turn, session)

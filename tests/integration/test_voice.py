@@ -280,6 +280,23 @@ class TestPrivacy:
         assert await texts(memory) == [secret]
         assert secret in await annas.hears("What do you know about the present?")
 
+    async def test_what_a_model_may_repeat_of_them_stays_as_private(
+        self,
+        home: HomeAssistant,
+        memory_server: MemoryServer,
+        agent: RecordingAgent,
+        add_entry: AddEntry,
+        memory: MemoryClient,
+        anna: MockUser,
+    ) -> None:
+        entry = await add_entry(memory_server.entry_data, {CONF_AGENT: AGENT, CONF_CAPTURE: "both", "budget_ms": 2000})
+        annas = Person(home, context=Context(user_id=anna.id))
+        await annas.hears("Remember just for me that the present is in the attic.")
+        await annas.hears("And what did I just tell you there?")
+        await until(lambda: not entry.runtime_data.captured.unsent)
+        answers = [item for item in (await memory.list(wire.ListRequest(), 10)).memories if item.text == "Of course."]
+        assert [item.scope for item in answers] == ["person:anna"]
+
 
 class TestAsking:
     async def test_what_it_knows_is_quoted_with_who_and_when(

@@ -41,9 +41,10 @@ LAST_SAID = 50
 
 @dataclass(frozen=True, slots=True)
 class Spoken:
-    """An answer; `expects_answer` if it is a question."""
+    """An answer, and the `memories` that it repeats; `expects_answer` if it is a question."""
 
     text: str
+    memories: tuple[MemoryItem, ...] = ()
     expects_answer: bool = False
 
 
@@ -90,8 +91,10 @@ class Listener:
             await self.client.remember(request, CHANGE_SECONDS)
         except MemoryClientError:
             return self._say(Say.NOT_REMEMBERED)
-        self.exchanges.tell(self.turn, [_as_item(request)], heard=True)
-        return self._say(Say.REMEMBERED_PRIVATELY if private else Say.REMEMBERED, text=heard.text)
+        kept = _as_item(request)
+        self.exchanges.tell(self.turn, [kept], heard=True)
+        said = self._say(Say.REMEMBERED_PRIVATELY if private else Say.REMEMBERED, text=heard.text)
+        return replace(said, memories=(kept,))
 
     async def _correct(self) -> Spoken | None:
         """Correct what was just heard or remembered: the words of both are kept, and nothing is made up between."""
@@ -110,7 +113,7 @@ class Listener:
         except MemoryClientError:
             return self._say(Say.NOT_REMEMBERED)
         self.exchanges.tell(self.turn, [_as_item(request)], heard=True)
-        return self._say(Say.CORRECTED, text=text)
+        return replace(self._say(Say.CORRECTED, text=text), memories=(_as_item(request),))
 
     async def _look_up(self, heard: Understood) -> Spoken | None:
         sure = ABOUT_MIN_RELEVANCE if heard.command is Command.ABOUT else WHEN_MIN_RELEVANCE
@@ -123,7 +126,7 @@ class Listener:
         if not memories and not self.alone:
             return None
         self.exchanges.tell(self.turn, memories, heard=True)
-        return Spoken(told(memories, self.language, self.turn.started))
+        return Spoken(told(memories, self.language, self.turn.started), memories)
 
     async def _ask_to_forget(self, subject: str) -> Spoken:
         try:
@@ -149,7 +152,7 @@ class Listener:
         """Read back what is meant; what says the same word for word goes with it."""
         self.exchanges.ask(self.turn, [memory for memory in found if essence(memory.text) == essence(meant.text)])
         quotation = quoted(meant, self.language, self.turn.started)
-        return replace(self._say(Say.SHALL_I_FORGET, quotation=quotation), expects_answer=True)
+        return replace(self._say(Say.SHALL_I_FORGET, quotation=quotation), memories=(meant,), expects_answer=True)
 
     async def _forget(self, memories: Sequence[MemoryItem]) -> Spoken:
         try:
@@ -165,8 +168,9 @@ class Listener:
         last = self.exchanges.told(self.turn)
         if last is None or not last.memories:
             return self._say(Say.NO_REASON) if self.alone or last is not None else None
-        quotations = (quoted(m, self.language, self.turn.started, with_place=True) for m in worth_saying(last.memories))
-        return self._say(Say.BECAUSE, quotation=" ".join(quotations))
+        sources = worth_saying(last.memories)
+        quotation = " ".join(quoted(one, self.language, self.turn.started, with_place=True) for one in sources)
+        return replace(self._say(Say.BECAUSE, quotation=quotation), memories=sources)
 
     async def _recall(self, subject: str, min_relevance: float) -> Sequence[MemoryItem]:
         request = RecallRequest(
