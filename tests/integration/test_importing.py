@@ -316,8 +316,9 @@ async def test_a_file_that_unpacks_to_too_much_is_refused(
 
 
 async def test_the_open_items_of_a_to_do_list_are_memories(
-    home: HomeAssistant, entry: MockConfigEntry, memory: MemoryClient
+    home: HomeAssistant, entry: MockConfigEntry, memory: MemoryClient, tmp_path: Path
 ) -> None:
+    home.config.config_dir = str(tmp_path)
     shopping = MockConfigEntry(domain="shopping_list")
     shopping.add_to_hass(home)
     assert await home.config_entries.async_setup(shopping.entry_id)
