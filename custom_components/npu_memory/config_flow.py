@@ -8,6 +8,7 @@ from homeassistant.components import conversation
 from homeassistant.config_entries import (
     SOURCE_USER,
     ConfigEntry,
+    ConfigEntryState,
     ConfigFlow,
     ConfigFlowResult,
     ConfigSubentryFlow,
@@ -17,6 +18,7 @@ from homeassistant.config_entries import (
 from homeassistant.const import CONF_HOST, CONF_NAME, CONF_PORT, CONF_TOKEN
 from homeassistant.core import HomeAssistant, callback
 from homeassistant.helpers import entity_registry as er
+from homeassistant.helpers.service_info.hassio import HassioServiceInfo
 import probatio
 
 from .client import MemoryClientError, NotAMemoryServer, WrongToken, WrongVersion, probe
@@ -57,6 +59,7 @@ class NpuMemoryConfigFlow(ConfigFlow, domain=DOMAIN):
         """Start without errors."""
         self._errors: dict[str, str] = {}
         self._placeholders: dict[str, str] = {}
+        self._discovered: dict[str, Any] = {}
 
     @override
     async def async_step_user(self, user_input: dict[str, Any] | None = None) -> ConfigFlowResult:
@@ -66,6 +69,37 @@ class NpuMemoryConfigFlow(ConfigFlow, domain=DOMAIN):
             self._abort_if_unique_id_configured()
             return self.async_create_entry(title=NAME, data=_cleaned(user_input))
         return self._form("user", SERVER_SCHEMA, user_input)
+
+    @override
+    async def async_step_hassio(self, discovery_info: HassioServiceInfo) -> ConfigFlowResult:
+        """The app has announced itself: offer it, or follow it to another address and token."""
+        try:
+            data = SERVER_SCHEMA({key: discovery_info.config.get(key) for key in (CONF_HOST, CONF_PORT, CONF_TOKEN)})
+        except probatio.Invalid:
+            return self.async_abort(reason="not_memory_server")
+        greeting = await self._probe(data)
+        if greeting is None:
+            (reason,) = self._errors.values()
+            return self.async_abort(reason=reason, description_placeholders=self._placeholders)
+        entry = await self.async_set_unique_id(greeting.instance)
+        if (
+            entry is not None
+            and entry.state
+            is ConfigEntryState.SETUP_ERROR  # has waited for another token, and is not loaded again below
+            and self.hass.config_entries.async_update_entry(entry, data=data)
+        ):
+            self.hass.config_entries.async_schedule_reload(entry.entry_id)
+        self._abort_if_unique_id_configured(updates=data)
+        self._discovered = data
+        self._placeholders = {"app": discovery_info.name}
+        return await self.async_step_hassio_confirm()
+
+    async def async_step_hassio_confirm(self, user_input: dict[str, Any] | None = None) -> ConfigFlowResult:
+        """Ask whether the app's server is to be added."""
+        if user_input is not None:
+            return self.async_create_entry(title=NAME, data=self._discovered)
+        self._set_confirm_only()
+        return self.async_show_form(step_id="hassio_confirm", description_placeholders=self._placeholders)
 
     async def async_step_reauth(self, entry_data: Mapping[str, Any]) -> ConfigFlowResult:
         """The server knows another token than the entry."""

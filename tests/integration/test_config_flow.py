@@ -10,6 +10,7 @@ from homeassistant.config_entries import ConfigEntryState, ConfigSubentry
 from homeassistant.core import HomeAssistant
 from homeassistant.data_entry_flow import FlowResultType, InvalidData
 from homeassistant.helpers import device_registry as dr, entity_registry as er
+from homeassistant.helpers.service_info.hassio import HassioServiceInfo
 import pytest
 from pytest_homeassistant_custom_component.common import MockConfigEntry, get_schema_suggested_value
 
@@ -54,6 +55,17 @@ async def begin(hass: HomeAssistant) -> Result:
 
 async def answer(hass: HomeAssistant, form: Result, data: dict[str, Any]) -> Result:
     result = await hass.config_entries.flow.async_configure(form["flow_id"], data)
+    await hass.async_block_till_done()
+    return result
+
+
+async def discovered(hass: HomeAssistant, config: dict[str, Any]) -> Result:
+    """Do what Home Assistant does when the Supervisor hands on what the app has announced."""
+    information = HassioServiceInfo(
+        config={**config, "addon": "NPU Memory"}, name="NPU Memory", slug="npu_memory", uuid="0123456789abcdef" * 2
+    )
+    context = {"source": config_entries.SOURCE_HASSIO}
+    result = await hass.config_entries.flow.async_init(DOMAIN, context=context, data=information)
     await hass.async_block_till_done()
     return result
 
@@ -143,6 +155,69 @@ class TestAddingAServer:
         form = await answer(home, await begin(home), {"host": "h", "port": 1, "token": "t"})
         assert form["errors"] == {"base": "unknown"}
         assert "ZeroDivisionError" in caplog.text
+
+
+class TestTheAppAnnouncesItself:
+    async def test_one_click_adds_it(self, home: HomeAssistant, memory_server: MemoryServer) -> None:
+        form = await discovered(home, memory_server.entry_data)
+        assert form["step_id"] == "hassio_confirm"
+        assert form["description_placeholders"] == {"app": "NPU Memory"}
+        result = await answer(home, form, {})
+        assert result["type"] is FlowResultType.CREATE_ENTRY
+        assert result["data"] == memory_server.entry_data
+        assert result["result"].state is ConfigEntryState.LOADED
+        await home.config_entries.async_unload(result["result"].entry_id)
+
+    async def test_what_was_added_by_hand_is_not_offered_again(
+        self, home: HomeAssistant, memory_server: MemoryServer
+    ) -> None:
+        entry = (await answer(home, await begin(home), memory_server.entry_data))["result"]
+        result = await discovered(home, memory_server.entry_data)
+        assert (result["type"], result["reason"]) == (FlowResultType.ABORT, "already_configured")
+        await home.config_entries.async_unload(entry.entry_id)
+
+    @pytest.mark.parametrize(
+        ("before", "state"),
+        [
+            ({"port": 1}, ConfigEntryState.SETUP_RETRY),
+            ({"token": "a token of yesterday"}, ConfigEntryState.SETUP_ERROR),
+        ],
+    )
+    async def test_an_entry_follows_its_app_to_another_address_and_token(
+        self, before: dict[str, Any], state: ConfigEntryState, home: HomeAssistant, memory_server: MemoryServer
+    ) -> None:
+        greeting = await probe("127.0.0.1", memory_server.port, memory_server.token)
+        entry = MockConfigEntry(domain=DOMAIN, unique_id=greeting.instance, data={**memory_server.entry_data, **before})
+        entry.add_to_hass(home)
+        await home.config_entries.async_setup(entry.entry_id)
+        assert entry.state is state
+        result = await discovered(home, memory_server.entry_data)
+        assert result["reason"] == "already_configured"
+        assert entry.data == memory_server.entry_data
+        assert entry.state is ConfigEntryState.LOADED
+        await home.config_entries.async_unload(entry.entry_id)
+
+    @pytest.mark.parametrize(
+        ("kind", "reason"),
+        [
+            ("nobody", "cannot_connect"),
+            ("http", "not_memory_server"),
+            ("older", "server_too_old"),
+            ("newer", "server_too_new"),
+            ("another token", "invalid_auth"),
+        ],
+    )
+    async def test_what_cannot_be_added_is_not_offered(self, kind: str, reason: str, home: HomeAssistant) -> None:
+        async with trouble(kind) as port:
+            result = await discovered(home, {"host": "127.0.0.1", "port": port, "token": faults.TOKEN})
+        assert (result["type"], result["reason"]) == (FlowResultType.ABORT, reason)
+
+    @pytest.mark.parametrize("wrong", [{"port": "none"}, {"port": None}, {"token": None}, {"host": 7}])
+    async def test_an_announcement_that_makes_no_sense_is_not_offered(
+        self, wrong: dict[str, Any], home: HomeAssistant, memory_server: MemoryServer
+    ) -> None:
+        result = await discovered(home, {**memory_server.entry_data, **wrong})
+        assert (result["type"], result["reason"]) == (FlowResultType.ABORT, "not_memory_server")
 
 
 class TestAnotherToken:

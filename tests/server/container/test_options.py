@@ -29,11 +29,33 @@ def test_every_option_is_one_that_the_server_knows(file: Path) -> None:
     assert (parsed.strategy, parsed.top_k, parsed.reranker, parsed.log_level) == ("lexical", 7, "none", "debug")
 
 
+def test_every_variable_is_named_in_the_commands_help() -> None:
+    epilog = build_parser({}).epilog or ""
+    assert [target for target in OPTIONS.values() if not target.startswith("--") and target not in epilog] == []
+
+
 @pytest.mark.parametrize(("chosen", "expected"), [(True, True), (False, False)])
 def test_a_switch_is_a_flag_or_none(chosen: bool, expected: bool, file: Path) -> None:
     file.write_text(json.dumps({"handle_transcripts": chosen}))
     choices = read_options(file)
     assert build_parser({}).parse_args(["serve", *choices.arguments]).handle_transcripts is expected
+
+
+def test_the_npus_options_have_the_names_that_its_users_know(file: Path) -> None:
+    chosen = {
+        "npu_embedder_enabled": "1",
+        "npu_fallback_cpu": False,
+        "npu_core_mask": "7",
+        "rknn_embedder_path": "/share/npu",
+    }
+    file.write_text(json.dumps(chosen))
+    assert read_options(file).environment == {
+        "NPU_EMBEDDER_ENABLED": "1",
+        "NPU_FALLBACK_CPU": "0",
+        "NPU_CORE_MASK": "7",
+        "RKNN_EMBEDDER_PATH": "/share/npu",
+    }
+    build_parser(read_options(file).environment).parse_args(["serve"])
 
 
 def test_without_a_file_everything_is_as_the_server_has_it(file: Path) -> None:

@@ -16,6 +16,10 @@ OPTIONS = {
     "rag_strategy": "RAG_STRATEGY",
     "top_k": "TOP_K",
     "rerank_model": "RERANK_MODEL",
+    "npu_embedder_enabled": "NPU_EMBEDDER_ENABLED",
+    "npu_fallback_cpu": "NPU_FALLBACK_CPU",
+    "npu_core_mask": "NPU_CORE_MASK",
+    "rknn_embedder_path": "RKNN_EMBEDDER_PATH",
     "handle_transcripts": "--handle-transcripts",
     "log_level": "--log-level",
 }
