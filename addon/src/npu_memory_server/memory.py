@@ -60,6 +60,7 @@ from .wire import (
     Stored,
     Strategy,
     Timings,
+    parse_moment,
 )
 
 LOGGER = logging.getLogger(__name__)
@@ -228,6 +229,7 @@ class Memory:
             reranker=request.reranker or self._defaults.reranker,
             scopes=request.scopes,
             now_ms=milliseconds(datetime.now(UTC)),
+            asked_at=parse_moment(request.asked_at, "asked_at") if request.asked_at else datetime.now().astimezone(),
             top_k=request.top_k or self._defaults.top_k,
             min_relevance=request.min_relevance,
             max_tokens=request.max_tokens or self._defaults.max_tokens,
@@ -280,6 +282,7 @@ class Memory:
             reranker=self._defaults.reranker,
             scopes=(HOUSEHOLD,),
             now_ms=milliseconds(datetime.now(UTC)),
+            asked_at=datetime.now().astimezone(),
             top_k=self._defaults.top_k,
             min_relevance=0.0,
         )

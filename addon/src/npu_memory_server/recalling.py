@@ -21,7 +21,8 @@ from .reranking.cross_encoder import CrossEncoder, Judged
 from .reranking.pace import Expectation
 from .reranking.registry import is_cross_encoder
 from .reranking.shelf import Shelf
-from .retrieval.retriever import Found, Question, QuestionVectors
+from .retrieval.rereading import QuestionVectors
+from .retrieval.retriever import Found, Question
 from .wire import Reranked, Strategy
 
 LOGGER = logging.getLogger(__name__)

@@ -15,9 +15,13 @@ from .base import Embedding, EmbeddingTimings
 from .encoding import Backend, Encoder, OnnxEncoder
 from .manifest import FileRole, ModelManifest, Precision, load_manifest, verify_file
 from .onnx_session import OnnxSession
-from .pooling import Vector, merge_windows
+from .pooling import Vector, mean_pool, merge_windows
 from .projection import MAX_TOKENS, TokenVectors, load_projection, reduce
 from .tokenizing import TextTokenizer
+
+PREFIX_POOLING = "own-tokens"
+"""What stands before a text is read but not pooled. Pooled with it, 0.7 points of the household's answers among five
+are lost (docs/decisions/0004): every memory has a date, and a question has none."""
 
 
 def _no_npu() -> NpuReport:
@@ -61,7 +65,8 @@ class TextEmbedder:
     def embed(self, text: str, prefix: str = "", *, bulk: bool = False) -> Embedding:
         """Embed one text; one beyond the model's length as the mean of overlapping windows, weighed by their tokens.
 
-        The text is read after `prefix`, which ends with a space and whose tokens are not returned.
+        The text is read after `prefix`, which ends with a space: its tokens shape those of the text, but are neither
+        returned nor pooled.
 
         Raises ValueError for a text without a single token or that is not valid Unicode, ModelError if the model's
         output is unusable.
@@ -78,7 +83,11 @@ class TextEmbedder:
         kept_starts, kept_vectors = self._kept_tokens(
             [start - len(prefix) for start in starts[skipped:]], skipped, encoded[0].token_vectors
         )
-        vector = merge_windows([one.vector for one in encoded], [len(window) for window in windows])
+        vectors = [one.vector for one in encoded]
+        own = encoded[0].token_vectors[1 + skipped : -1]
+        if skipped and len(own):
+            vectors[0] = _pooled(own)
+        vector = merge_windows(vectors, [len(window) for window in windows])
         pooling = sum(one.pooling for one in encoded) + (perf_counter() - merging) * 1000
         timings = EmbeddingTimings(
             tokenize=(tokenized - began) * 1000,
@@ -116,6 +125,13 @@ class TextEmbedder:
         return len(self._tokenizer.encode(text))
 
 
+def _pooled(token_vectors: Vector) -> Vector:
+    try:
+        return mean_pool(token_vectors)
+    except ValueError as error:
+        raise ModelError("the model's answer is not finite") from error
+
+
 class OnnxEmbedder(TextEmbedder):
     """Embeds on the CPU, never padded. Blocks; one caller at a time."""
 
@@ -132,7 +148,7 @@ class OnnxEmbedder(TextEmbedder):
         )
         fingerprint = (
             f"{manifest.name}@{manifest.revision}/{precision}-{model.sha256[:12]}"
-            f"/{tokenizer.sha256[:12]}/{manifest.pooling}-{manifest.max_length}"
+            f"/{tokenizer.sha256[:12]}/{manifest.pooling}-{manifest.max_length}/{PREFIX_POOLING}"
         )
         super().__init__(manifest, self.tokenizer, self.encoder, fingerprint)
 

@@ -48,14 +48,18 @@ STOP_WORDS = frozenset(
 
 def terms(text: str, language: str | None = None) -> list[str]:
     """Return the search terms of `text` in their order; unknown languages are stemmed as English."""
-    stem = _stem(_base_language(language))
-    words = (fold(word) for word in WORD.findall(text))
-    return [stem(word) for word in words if word not in STOP_WORDS]
+    stem = stemmer(language)
+    return [stem(word) for word in folded_words(text) if word not in STOP_WORDS]
+
+
+def folded_words(text: str) -> list[str]:
+    """Return all words of `text` in their order, stop words too, folded."""
+    return [fold(word) for word in WORD.findall(text)]
 
 
 def words(text: str, language: str | None = None) -> list[tuple[int, int, str | None]]:
     """Return where each word of `text` begins and ends, and its search term; None for a stop word."""
-    stem = _stem(_base_language(language))
+    stem = stemmer(language)
     found = []
     for match in WORD.finditer(text):
         word = fold(match.group())
@@ -69,6 +73,11 @@ def fold(word: str) -> str:
     # Again afterwards: what a compatibility character stands for may be in capitals, and folding may compose.
     decomposed = unicodedata.normalize("NFKD", unicodedata.normalize("NFKD", word).casefold())
     return "".join(character for character in decomposed if not unicodedata.combining(character))
+
+
+def stemmer(language: str | None) -> Callable[[str], str]:
+    """Return what reduces a folded word to its stem; unknown languages are stemmed as English."""
+    return _stem(_base_language(language))
 
 
 def _base_language(language: str | None) -> str:

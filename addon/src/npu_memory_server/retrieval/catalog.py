@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from .analysis import fold
 from .growing import GrowingArray
+from .moments import Span
 
 NEVER = np.iinfo(np.int64).max
 MAX_KEPT_WEIGHTS = 32
@@ -89,6 +90,14 @@ class Catalog:
         numbers = [self._speaker_numbers[name] for name in names if name and name in self._speaker_numbers]
         spoken = self._speakers.values[rows]
         return np.isin(spoken, numbers) if numbers else np.zeros(len(rows), np.bool_)
+
+    def said_within(self, spans: Iterable[Span], rows: NDArray[np.intp]) -> NDArray[np.bool_]:
+        """Return whether each of `rows` was said within one of the spans, bool [len(rows)]."""
+        said = self._created_ms.values[rows]
+        within = np.zeros(len(rows), np.bool_)
+        for span in spans:
+            within |= (said >= span.begin_ms) & (said < span.end_ms)
+        return within
 
     def row(self, slot: int) -> int | None:
         """Return the row of a slot, or None if it is not here or was removed."""

@@ -19,6 +19,10 @@ SCALE = 127 * 127
 """int8 vectors of length 127: the largest dot product."""
 
 
+UNCOVERED = -1
+"""The lowest cosine there is."""
+
+
 class TokenVectorCache:
     """Token vectors by slot, fetched when they are missing. Not thread-safe: one thread uses it."""
 
@@ -42,23 +46,40 @@ class TokenVectorCache:
         self._kept.pop(slot, None)
 
 
-def maxsim(
-    question: TokenVectors, importance: NDArray[np.float32], memories: Sequence[TokenVectors | None]
-) -> NDArray[np.float32]:
-    """Return how well the tokens of each memory cover those of the question, float32 [n], from -1 to 1.
+def coverage(question: TokenVectors, memories: Sequence[TokenVectors | None]) -> NDArray[np.float32]:
+    """Return the best cosine of each token of a question in each memory, float32 [n, m]; -1 where a memory has none.
 
-    `question` is int8 [m, reduced], `importance` float32 [m] with sum 1. The sum over the question's tokens of the best
-    cosine in the memory: Khattab and Zaharia, "ColBERT" (2020), equation 3, weighted. A memory without token vectors
-    gets the lowest score of the others, so that it is neither preferred nor lost.
+    `question` is int8 [m, reduced].
     """
-    present = [tokens for tokens in memories if tokens is not None and len(tokens)]
-    if not present or not len(question):
-        return np.zeros(len(memories), np.float32)
-    lengths = [0 if tokens is None else len(tokens) for tokens in memories]
-    stacked = np.concatenate(present).astype(np.float32)
-    cosines = stacked @ (question.astype(np.float32).T / SCALE)
-    starts = np.cumsum([0, *(len(tokens) for tokens in present)])[:-1]
-    covered = np.maximum.reduceat(cosines, starts, axis=0) @ importance
-    scores = np.full(len(memories), covered.min(), np.float32)
-    scores[np.array(lengths) > 0] = covered
+    covered = np.full((len(memories), len(question)), UNCOVERED, np.float32)
+    present = [place for place, tokens in enumerate(memories) if tokens is not None and len(tokens)]
+    if present and len(question):
+        chosen = [tokens for tokens in memories if tokens is not None and len(tokens)]
+        cosines = np.concatenate(chosen).astype(np.float32) @ (question.astype(np.float32).T / SCALE)
+        starts = np.cumsum([0, *(len(tokens) for tokens in chosen)])[:-1]
+        covered[present] = np.maximum.reduceat(cosines, starts, axis=0)
+    return covered
+
+
+def lent(covered: NDArray[np.float32], share: NDArray[np.float32] | np.float32) -> NDArray[np.float32]:
+    """Return what a share of cosines is; one below 0 does not get better by being shared."""
+    return np.where(covered > 0, covered * share, covered)
+
+
+def maxsim(
+    covered: NDArray[np.float32], importance: NDArray[np.float32], around: Sequence[NDArray[np.float32]] = ()
+) -> NDArray[np.float32]:
+    """Return how well each memory covers a question, float32 [n], from -1 to 1.
+
+    `covered` and each of `around` are float32 [n, m]; `importance` is float32 [m] with sum 1. What a memory leaves
+    unsaid may have been said `around` it. The sum over the question's tokens of the best cosine: Khattab and Zaharia,
+    "ColBERT" (2020), equation 3, weighted. A memory without token vectors gets the lowest score of the others, so that
+    it is neither preferred nor lost.
+    """
+    best = covered
+    for other in around:
+        best = np.maximum(best, other)
+    scores: NDArray[np.float32] = best @ importance
+    without = np.all(covered == UNCOVERED, axis=1)
+    scores[without] = scores[~without].min(initial=np.inf) if not without.all() else 0
     return scores

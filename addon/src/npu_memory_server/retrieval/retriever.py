@@ -4,20 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Set as AbstractSet
 from dataclasses import dataclass, replace
+from datetime import datetime
 from time import perf_counter
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ..wire import MAX_CONTEXT_TOKENS, Reranker, Strategy, Why
-from .analysis import fold, terms, words
+from .analysis import fold, terms
 from .catalog import Catalog
 from .dense import VectorIndex
 from .diversity import varied
 from .explaining import Trail
 from .fusion import Scores, best, fuse
 from .lexical import LexicalIndex
-from .maxsim import RERANKED, Fetch, TokenVectorCache, TokenVectors, maxsim
+from .maxsim import Fetch
+from .misheard import Soundalikes
+from .moments import spans
+from .rereading import QuestionVectors, TokenReranker
 from .sessions import Sessions
 from .signals import is_question, prior
 from .weights import Weights
@@ -26,8 +30,6 @@ Vector = NDArray[np.float32]
 
 CANDIDATES = 128
 """Memories that the signals look at; the evidence is among the first 100 for 92 % of the questions of LoCoMo."""
-STOP_WORD_IMPORTANCE = 0.5
-"""Of a token that belongs to a stop word, where the rarest word of a thousand memories counts 7.6."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,20 +48,12 @@ class Indexed:
     current: bool
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class QuestionVectors:
-    """The vector of a question, float32 [d]; and of its tokens where each begins, int32 [m], and int8 [m, reduced]."""
-
-    vector: Vector
-    token_starts: NDArray[np.int32]
-    tokens: TokenVectors
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Question:
     """A question to the indexes; `lexical` are the scores that were looked up while the vectors were made.
 
-    `max_tokens` and `allow_secrets` are for the context that is made of what is found. With `explain` it says why.
+    `asked_at` is aware: the days that the question speaks of are those of its time zone. `max_tokens` and
+    `allow_secrets` are for the context that is made of what is found. With `explain` it says why.
     """
 
     text: str
@@ -68,6 +62,7 @@ class Question:
     reranker: Reranker
     scopes: tuple[str, ...]
     now_ms: int
+    asked_at: datetime
     top_k: int
     min_relevance: float
     max_tokens: int = MAX_CONTEXT_TOKENS
@@ -103,8 +98,9 @@ class Retriever:
         self._catalog = Catalog()
         self._sessions = Sessions()
         self._lexical = LexicalIndex()
+        self._soundalikes = Soundalikes(self._lexical.frequency)
         self._vectors = VectorIndex(dimensions)
-        self._tokens = TokenVectorCache(fetch_tokens)
+        self._reranker = TokenReranker(self._catalog, self._sessions, self._lexical, fetch_tokens, self._weights)
 
     def __len__(self) -> int:
         """Return the number of rows, those that were removed included."""
@@ -122,14 +118,16 @@ class Retriever:
             prior=prior(memory.said, self._weights),
         )
         self._sessions.add(memory.session, asks=is_question(memory.said))
-        self._lexical.add(terms(memory.text, memory.language))
+        found = terms(memory.text, memory.language)
+        self._lexical.add(found)
+        self._soundalikes.add(set(found))
         self._vectors.add()
 
     def put_vector(self, slot: int, vector: Vector) -> None:
         """Give a memory its vector, float32 [d], L2-normalized; one that is gone meanwhile is left alone."""
         if (row := self._catalog.row(slot)) is not None:
             self._vectors.put(row, vector)
-            self._tokens.discard(slot)
+            self._reranker.discard(slot)
 
     def set_current(self, slot: int, *, current: bool) -> None:
         """Note that a memory was corrected, or that it holds again."""
@@ -139,10 +137,12 @@ class Retriever:
     def remove(self, slot: int, text: str, language: str | None) -> None:
         """Take a memory out of every index; `text` is what it was indexed with."""
         if (row := self._catalog.row(slot)) is not None:
-            self._lexical.remove(row, terms(text, language))
+            found = terms(text, language)
+            self._lexical.remove(row, found)
+            self._soundalikes.remove(set(found))
             self._vectors.remove(row)
             self._sessions.remove(row)
-            self._tokens.discard(slot)
+            self._reranker.discard(slot)
             self._catalog.remove(row)
 
     def neighbors(self, slot: int) -> tuple[int | None, int | None]:
@@ -163,8 +163,13 @@ class Retriever:
         return slots
 
     def lexical_scores(self, text: str, language: str | None) -> NDArray[np.float32]:
-        """Return the normalized lexical score of every row for a question, float32 [n]."""
-        return self._lexical.scores(terms(text, language))
+        """Return the normalized lexical score of every row for a question, float32 [n].
+
+        Where words of the question were never said, what they sound like counts as well.
+        """
+        scores = self._lexical.scores(terms(text, language))
+        heard = self._soundalikes.heard(text, language)
+        return scores if heard is None else np.maximum(scores, self._lexical.scores(heard))
 
     def alike(
         self, slot: int, said: str, language: str | None, count: int, *, earlier: bool
@@ -234,14 +239,16 @@ class Retriever:
             allowed = self._catalog.weights(question.scopes, question.now_ms, self._weights.past)
             if question.strategy is Strategy.HYBRID:
                 rows = best(scores * allowed, max(CANDIDATES, question.top_k))
-                signals = self._signals(question, rows, scores)
+                signals = self._signals(question, rows, np.where(allowed > 0, scores, np.float32(0)))
                 scored = scores[rows] + sum(signals.values())
                 if trail is not None:
                     trail.candidates(rows, scored, signals)
                 largest = 1.0 if lexical is None or cosine is None else 1 + self._weights.lexical
                 if question.reranker is not Reranker.NONE and vectors is not None and len(vectors.tokens):
                     reranking = perf_counter()
-                    rows, scored, added = self._rerank(question, vectors, rows, scored)
+                    rows, scored, added = self._reranker.rerank(
+                        (question.text, question.language), vectors, rows, scored, allowed
+                    )
                     if trail is not None:
                         trail.reranked(Reranker.MAXSIM, rows, added, self._weights.maxsim)
                     largest += self._weights.maxsim
@@ -284,30 +291,15 @@ class Retriever:
         )
 
     def _signals(self, question: Question, rows: NDArray[np.intp], scores: Scores) -> dict[str, Scores]:
-        """Return what else speaks for `rows`, float32 [len(rows)], by its name; `scores` are those of all."""
+        """Return what else speaks for `rows`, float32 [len(rows)], by its name; `scores` are those of all.
+
+        What the asker may not see has the score 0, so that it lends nothing to its neighbors.
+        """
         names = [fold(word) for word in question.text.replace("'s", " ").split()]
         named = self._catalog.said_by(names, rows) * np.float32(self._weights.speaker)
-        return {"speaker": named, **self._sessions.gains(rows, scores, self._weights)}
-
-    def _rerank(
-        self, question: Question, vectors: QuestionVectors, rows: NDArray[np.intp], scored: Scores
-    ) -> tuple[NDArray[np.intp], Scores, Scores]:
-        """Return the best of `rows`, their scores with MaxSim added, and what that has added."""
-        first = np.argsort(-scored, kind="stable")[:RERANKED]
-        rows, scored = rows[first], scored[first]
-        importance = self._importance(question, vectors.token_starts)
-        memories = self._tokens.get(self._catalog.slots[rows].tolist())
-        added = np.float32(self._weights.maxsim) * maxsim(vectors.tokens, importance, memories)
-        return rows, scored + added, added
-
-    def _importance(self, question: Question, token_starts: NDArray[np.int32]) -> NDArray[np.float32]:
-        """Return how much each token of a question counts, float32 [m] with sum 1: as rare as the word it is in."""
-        importance = np.full(len(token_starts), STOP_WORD_IMPORTANCE, np.float32)
-        for begin, end, term in words(question.text, question.language):
-            if term is not None:
-                importance[(token_starts >= begin) & (token_starts < end)] = self._lexical.idf(term)
-        weights: NDArray[np.float32] = importance / max(float(importance.sum()), 1e-9)
-        return weights
+        said_then = self._catalog.said_within(spans(question.text, question.asked_at), rows)
+        time = said_then * np.float32(self._weights.time)
+        return {"speaker": named, "time": time, **self._sessions.gains(rows, scores, self._weights)}
 
     def _padded(self, lexical: NDArray[np.float32] | None) -> NDArray[np.float32] | None:
         """Rows that were added since the lexical search have no score in it."""

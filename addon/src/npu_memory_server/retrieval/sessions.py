@@ -64,19 +64,26 @@ class Sessions:
         before, after = int(self._before.values[row]), int(self._after.values[row])
         return None if before == NONE else before, None if after == NONE else after
 
+    def before(self, rows: Rows) -> Rows:
+        """Return for each of `rows` the row of the turn before it in its session, or `NONE`; `NONE` has none."""
+        before: Rows = np.where(rows == NONE, NONE, self._before.values[rows])
+        return before
+
+    def asks(self, rows: Rows) -> NDArray[np.bool_]:
+        """Return whether each of `rows` is a question; `NONE` is none."""
+        asks: NDArray[np.bool_] = (rows != NONE) & self._asks.values[rows]
+        return asks
+
     def gains(self, rows: Rows, scores: Scores, weights: Weights) -> dict[str, Scores]:
-        """Return what `rows` gain from the turns around them and from their session, each float32 [len(rows)].
+        """Return what `rows` gain from the turns before them and from their session, each float32 [len(rows)].
 
         `scores` are those of all rows, float32 [n].
         """
         over = np.maximum(scores - np.float32(weights.carried_from), 0)
-        before, after = self._before.values[rows], self._after.values[rows]
-        follows_question = (before != NONE) & self._asks.values[before]
+        before = self.before(rows)
+        share = np.where(self.asks(before), np.float32(weights.after_question), np.float32(weights.after_turn))
         return {
-            "question before": np.where(
-                follows_question, over[before] * np.float32(weights.after_question), np.float32(0)
-            ),
-            "turn after": np.where(after != NONE, over[after] * np.float32(weights.next_turn), np.float32(0)),
+            "turn before": np.where(before == NONE, np.float32(0), over[before] * share),
             "session": self._session_gains(rows, over[rows], weights),
         }
 

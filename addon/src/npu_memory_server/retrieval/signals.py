@@ -10,10 +10,18 @@ from .weights import Weights
 FULL_LENGTH = 40
 """Words from which on a statement is no more likely to say something."""
 
+SHORT_TURN = 14
+"""Words up to which a question word anywhere makes a question: "i use the table where is the iron"."""
+
 _OPENS_A_QUESTION = re.compile(
-    r"(?:(?:um|uh|so|and|okay|ok|hey)\s+)*"
-    r"(?:what|when|where|who|whose|why|how|which|did|do|does|is|are|can|could|will|would|should"
+    r"(?:(?:um|uh|so|and|but|okay|ok|oh|well|then|no|yes|yeah|hey)\W+)*"
+    r"(?:what|when|where|who|whose|why|how|which|did|do|does|is|are|can|could|will|would|should|have|has|any"
     r"|was|wann|warum|wer|wie|wo|quand|qui|où|cuándo|dónde|quién|waar|wanneer)\b",
+    re.IGNORECASE,
+)
+_ASKS = re.compile(
+    r"\b(?:what|when|where|who|whose|why|how|which"
+    r"|wann|warum|wer|wie|wo|wohin|womit|quand|où|comment|combien|cuándo|dónde|quién|cómo|cuánto|waar|wanneer|hoe)\b",
     re.IGNORECASE,
 )
 
@@ -26,5 +34,8 @@ def prior(text: str, weights: Weights) -> float:
 
 
 def is_question(text: str) -> bool:
-    """Return whether a text asks: it ends with a question mark, or, as speech has none, opens with a question word."""
-    return text.rstrip().endswith("?") or _OPENS_A_QUESTION.match(text.lstrip()) is not None
+    """Return whether a text asks: it ends with a question mark, or, as speech has none, sounds like it."""
+    said = text.strip()
+    if said.endswith("?") or _OPENS_A_QUESTION.match(said):
+        return True
+    return len(said.split()) <= SHORT_TURN and _ASKS.search(said) is not None

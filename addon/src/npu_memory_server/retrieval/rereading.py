@@ -1,0 +1,93 @@
+"""The second look at what was found: the tokens of the question against those of the memories and of their talk."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .analysis import words
+from .catalog import Catalog
+from .lexical import LexicalIndex
+from .maxsim import RERANKED, Fetch, TokenVectorCache, TokenVectors, coverage, lent, maxsim
+from .sessions import NONE, Sessions
+from .weights import Weights
+
+Vector = NDArray[np.float32]
+Rows = NDArray[np.intp]
+Scores = NDArray[np.float32]
+
+STOP_WORD_IMPORTANCE = 0.5
+"""Of a token that belongs to a stop word, where the rarest word of a thousand memories counts 7.6."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class QuestionVectors:
+    """The vector of a question, float32 [d]; and of its tokens where each begins, int32 [m], and int8 [m, reduced]."""
+
+    vector: Vector
+    token_starts: NDArray[np.int32]
+    tokens: TokenVectors
+
+
+class TokenReranker:
+    """Reranks by MaxSim over the token vectors of the embedder itself. Not thread-safe: one thread uses it."""
+
+    def __init__(
+        self, catalog: Catalog, sessions: Sessions, lexical: LexicalIndex, fetch: Fetch, weights: Weights
+    ) -> None:
+        """Use the indexes of a retriever; `fetch` reads the vectors of tokens."""
+        self._catalog = catalog
+        self._sessions = sessions
+        self._lexical = lexical
+        self._tokens = TokenVectorCache(fetch)
+        self._weights = weights
+
+    def discard(self, slot: int) -> None:
+        """Let go of a memory that is gone or was embedded anew."""
+        self._tokens.discard(slot)
+
+    def rerank(
+        self,
+        asked: tuple[str, str | None],
+        vectors: QuestionVectors,
+        rows: Rows,
+        scored: Scores,
+        allowed: Scores,
+    ) -> tuple[Rows, Scores, Scores]:
+        """Return the best of `rows`, their scores with MaxSim added, and what that has added: float32 [up to 64].
+
+        `asked` is the question's text and language; `scored` are the scores of `rows`, `allowed` is 0 for each row of
+        all that the asker may not see.
+        """
+        first = np.argsort(-scored, kind="stable")[:RERANKED]
+        rows, scored = rows[first], scored[first]
+        importance = self._importance(asked, vectors.token_starts)
+        covered, around = self._coverage(vectors.tokens, rows, allowed)
+        added = np.float32(self._weights.maxsim) * maxsim(covered, importance, around)
+        return rows, scored + added, added
+
+    def _coverage(self, question: TokenVectors, rows: Rows, allowed: Scores) -> tuple[Scores, list[Scores]]:
+        """Return how `rows` cover a question's tokens, and how the turns before them do: float32 [len(rows), m]."""
+        before = self._sessions.before(rows)
+        earlier = self._sessions.before(before)
+        needed, places = np.unique(np.concatenate([rows, before, earlier]), return_inverse=True)
+        # A turn that the asker may not see is not read for the ones that follow it either.
+        seen = needed[(needed != NONE) & (allowed[needed] > 0)]
+        read = self._tokens.get(self._catalog.slots[seen].tolist())
+        tokens = dict(zip(seen.tolist(), read, strict=True))
+        covered, *around = coverage(question, [tokens.get(row) for row in needed.tolist()])[places.reshape(3, -1)]
+        turn = np.float32(self._weights.context_turn)
+        share = np.where(self._sessions.asks(before), np.float32(self._weights.context_question), turn)
+        around = [lent(around[0], share[:, None]), lent(around[1], turn)]
+        return covered, around
+
+    def _importance(self, asked: tuple[str, str | None], token_starts: NDArray[np.int32]) -> NDArray[np.float32]:
+        """Return how much each token of a question counts, float32 [m] with sum 1: as rare as the word it is in."""
+        importance = np.full(len(token_starts), STOP_WORD_IMPORTANCE, np.float32)
+        for begin, end, term in words(*asked):
+            if term is not None:
+                importance[(token_starts >= begin) & (token_starts < end)] = self._lexical.idf(term)
+        weights: NDArray[np.float32] = importance / max(float(importance.sum()), 1e-9)
+        return weights
