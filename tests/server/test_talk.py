@@ -79,14 +79,11 @@ async def test_what_was_said_in_the_time_that_the_question_names_comes_first(mem
     for month in ("01", "04", "09"):
         await memory.remember(RememberRequest(text="paid the chimney sweep", created_at=f"2026-{month}-10T10:00:00Z"))
     await memory.embedded()
-    for text, month in (
-        ("what did we pay last spring", 4),
-        ("what did we pay in January", 1),
-        ("und im September?", 9),
-    ):
-        request = RecallRequest(text=f"{text} the chimney sweep", asked_at="2026-11-17T10:00:00Z", budget_ms=CALM_MS)
+    for when, number in (("last spring", 4), ("in January", 1), ("two months ago", 9)):
+        text = f"what did we pay the chimney sweep {when}"
+        request = RecallRequest(text=text, asked_at="2026-11-17T10:00:00Z", budget_ms=CALM_MS)
         best = (await memory.recall(request)).memories[0]
-        assert datetime.fromisoformat(best.created_at).month == month
+        assert datetime.fromisoformat(best.created_at).month == number
 
 
 @pytest.mark.parametrize(

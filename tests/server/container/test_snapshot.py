@@ -47,7 +47,9 @@ def server(data: Path) -> Iterator[sqlite3.Connection]:
 
 
 @pytest.fixture(autouse=True)
-def no_backup_is_left() -> Iterator[None]:
+def no_backup_is_left(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    # What holds the snapshot is a process of its own, and must find the package where it is not installed.
+    monkeypatch.setenv("PYTHONPATH", environment()["PYTHONPATH"])
     yield
     snapshot.end()
 

@@ -22,7 +22,7 @@ PROPOSING_CONFIDENCE = 0.3
 """From here on a correction is at least proposed."""
 SAME_SUBJECT = 0.7
 """So many rare terms, and a value, shared by two earlier statements make them two that say the same."""
-MIN_COSINE = 0.3
+MIN_COSINE = 0.28
 """Two statements further apart than this are about different things, whatever words they share."""
 
 FOREIGN_COSINE = 0.6
