@@ -10,6 +10,7 @@ from typing import Final, Self
 import numpy as np
 import numpy.typing as npt
 
+from ..errors import ModelError
 from ..wire import NpuReport, NpuState
 from .base import Embedding, EmbeddingTimings
 from .encoding import Backend, Encoder, OnnxEncoder
