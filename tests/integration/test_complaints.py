@@ -49,7 +49,7 @@ async def test_1_assist_does_not_start_from_zero_after_five_minutes(
 ) -> None:
     first = await say(home, TOLD)
     await remembered(memory, 2)
-    home.data[chat_session.DATA_CHAT_SESSION][first.conversation_id].last_updated -= timedelta(hours=1)
+    home.data[chat_session.DATA_CHAT_SESSION][str(first.conversation_id)].last_updated -= timedelta(hours=1)
     async_fire_time_changed(home, dt_util.utcnow() + chat_session.CONVERSATION_TIMEOUT + timedelta(seconds=2))
     await home.async_block_till_done()
     second = await say(home, ASKED, first.conversation_id)
