@@ -15,6 +15,8 @@ from .keeping import Keeper
 from .options import ServerOptions
 from .overheard import Overheard
 from .services import async_setup_services
+from .voice.triggers import listen
+from .voice.understanding import prepare
 
 CONFIG_SCHEMA = cv.config_entry_only_config_schema(DOMAIN)
 PLATFORMS = [Platform.CONVERSATION, Platform.EVENT, Platform.SENSOR]
@@ -42,6 +44,7 @@ async def async_setup_entry(hass: HomeAssistant, entry: NpuMemoryConfigEntry) ->
         if not _has_assistants(entry):
             raise
         await coordinator.connect_later(error)
+    await hass.async_add_executor_job(prepare, hass.config.language)
     captured = hass.data.setdefault(CAPTURED, {}).setdefault(entry.entry_id, CaptureQueue())
     options = ServerOptions.from_entry(entry.options)
     keeper = Keeper(captured)
@@ -50,6 +53,8 @@ async def async_setup_entry(hass: HomeAssistant, entry: NpuMemoryConfigEntry) ->
     entry.async_create_background_task(hass, captured.run(coordinator.client), f"{DOMAIN} capture")
     if options.pipelines:
         entry.async_on_unload(overheard.listen())
+    if options.sentences and (stop := await listen(hass, coordinator.client, entry.runtime_data.exchanges, options)):
+        entry.async_on_unload(stop)
     await hass.config_entries.async_forward_entry_setups(entry, PLATFORMS)
     entry.async_on_unload(entry.add_update_listener(_reload))
     return True

@@ -43,6 +43,7 @@ from .const import (
     CONF_PIPELINES,
     CONF_PRIVATE,
     CONF_RERANKER,
+    CONF_SENTENCES,
     CONF_SPEAKERS,
     CONF_STRATEGY,
     CONF_TOP_K,
@@ -188,7 +189,11 @@ def options_schema(pipelines: Mapping[str, str]) -> probatio.Schema:
         }
     )
     return probatio.Schema(
-        {probatio.Optional(CONF_SPEAKERS): SPEAKERS, probatio.Required(SECTION_OVERHEARD): section(overheard)}
+        {
+            probatio.Optional(CONF_SPEAKERS): SPEAKERS,
+            probatio.Required(CONF_SENTENCES, default=False): BooleanSelector(),
+            probatio.Required(SECTION_OVERHEARD): section(overheard),
+        }
     )
 
 

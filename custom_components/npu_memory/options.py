@@ -18,6 +18,7 @@ from .const import (
     CONF_PIPELINES,
     CONF_PRIVATE,
     CONF_RERANKER,
+    CONF_SENTENCES,
     CONF_SPEAKERS,
     CONF_STRATEGY,
     CONF_TOP_K,
@@ -100,6 +101,8 @@ class ServerOptions:
     pipelines: frozenset[str] = frozenset()
     capture: Capture = Capture.USER
     private: bool = False
+    sentences: bool = False
+    """Whether memory's sentences are understood in every voice assistant."""
 
     @classmethod
     def from_entry(cls, options: Mapping[str, Any]) -> Self:
@@ -109,4 +112,5 @@ class ServerOptions:
             pipelines=frozenset(options.get(CONF_PIPELINES, ())),
             capture=Capture(options.get(CONF_CAPTURE, Capture.USER)),
             private=options.get(CONF_PRIVATE, False),
+            sentences=options.get(CONF_SENTENCES, False),
         )

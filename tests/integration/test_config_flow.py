@@ -471,5 +471,5 @@ class TestWhatHoldsForAllAssistants:
         assert get_schema_suggested_value(overheard, "pipelines") == []
         assert {"value": kitchen, "label": "Kitchen"} in overheard["pipelines"].config["options"]
         await self.answer(home, form, {"overheard": {"pipelines": [kitchen], "capture": "both"}})
-        assert entry.options == {"pipelines": [kitchen], "capture": "both", "private": False}
+        assert entry.options == {"sentences": False, "pipelines": [kitchen], "capture": "both", "private": False}
         assert entry.runtime_data.options.pipelines == {kitchen}

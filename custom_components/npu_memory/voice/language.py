@@ -39,6 +39,8 @@ class Say(StrEnum):
     NOTHING_ASKED = "nothing_asked"
     SHALL_I_FORGET = "shall_i_forget"
     """{quotation}"""
+    HOW_TO_CONFIRM = "how_to_confirm"
+    """Where the next sentence may go to somebody else, unless it says what it is about."""
     FORGOTTEN = "forgotten"
     NOT_FORGOTTEN = "not_forgotten"
     GONE_ALREADY = "gone_already"

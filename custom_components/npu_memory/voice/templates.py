@@ -4,42 +4,47 @@ Home Assistant's own recognizer (hassil) takes punctuation out of a text before 
 The templates are a part of hassil's: [optional], (one|other) and a {text} at the end.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 import re
 
 TEXT = "{text}"
 
-_GROUP = re.compile(r"\[([^\[\]()]*)\]|\(([^\[\]()]*)\)")
-_BETWEEN_WORDS = r"[\s,;:.!?…\u2013\u2014-]+"
-_AROUND = r"[\s,;:.!?…¿¡\"'„“”«»\u2013\u2014-]*"
+_TOKEN = re.compile(r"(\s*)(\[)|(\])|(\()|(\))|(\|)|(\{text\})|(\s+)|([^\s\[\](){}|]+)")
+_BETWEEN_WORDS = r"[\s,;:.!?…¿¡\u2013\u2014-]+"
+_AT_THE_END = r"[\s,;:.!?…\"'”»\u2013\u2014-]*"
+_AT_THE_BEGINNING = " \t\n,;:.!?…¿¡\"'„“”«»\u2013\u2014-"
 
 
-def variants(template: str) -> Iterator[str]:
-    """Yield the sentences of a template, each with single spaces."""
-    group = _GROUP.search(template)
-    if group is None:
-        yield " ".join(template.split())
-        return
-    choices = [*group[1].split("|"), ""] if group[1] is not None else group[2].split("|")
-    for choice in choices:
-        yield from variants(f"{template[: group.start()]}{choice}{template[group.end() :]}")
+def compiled(templates: Iterable[str]) -> tuple[re.Pattern[str], ...]:
+    """Return the patterns of templates, for `matched`."""
+    return tuple(re.compile(_pattern(template) + _AT_THE_END, re.IGNORECASE | re.DOTALL) for template in templates)
 
 
-def pattern(templates: Iterable[str]) -> re.Pattern[str]:
-    """Return the pattern of all sentences; `fullmatch` takes a whole utterance, and the group `text` is the rest."""
-    sentences = sorted({variant for template in templates for variant in variants(template)}, key=len, reverse=True)
-    with_text = [_opening(one.removesuffix(TEXT)) for one in sentences if one.endswith(TEXT)]
-    without = [_words(one) for one in sentences if not one.endswith(TEXT)]
-    alternatives = [rf"(?:{'|'.join(without)}){_AROUND}"] if without else []
-    if with_text:
-        alternatives.append(rf"(?:{'|'.join(with_text)})(?P<text>\S.*)")
-    return re.compile(_AROUND + f"(?:{'|'.join(alternatives)})", re.IGNORECASE | re.DOTALL)
+def matched(patterns: Iterable[re.Pattern[str]], said: str) -> str | None:
+    """Return what stands for {text} in a sentence that one of the patterns takes whole, or None if none does."""
+    sentence = f" {said.lstrip(_AT_THE_BEGINNING)}"
+    for pattern in patterns:
+        if match := pattern.fullmatch(sentence):
+            return (match.groupdict().get("text") or "").strip()
+    return None
 
 
-def _opening(sentence: str) -> str:
-    """Return the pattern of what stands before the text: `that `, or `qu'` without anything between."""
-    return _words(sentence) + (_BETWEEN_WORDS if sentence.endswith(" ") else r"\s*")
-
-
-def _words(sentence: str) -> str:
-    return _BETWEEN_WORDS.join(re.escape(word).replace("'", r"['\u2019]") for word in sentence.split())
+def _pattern(template: str) -> str:
+    """Return a pattern; every word in it, the first too, has what stands before it."""
+    parts = []
+    for before, opens, closes, begins, ends, other, text, space, word in _TOKEN.findall(f" {template}"):
+        if opens:
+            parts.append(f"(?:{_BETWEEN_WORDS if before else ''}(?:")
+        elif closes:
+            parts.append("))?")
+        elif begins:
+            parts.append("(?:")
+        elif ends or other:
+            parts.append(ends or other)
+        elif text:
+            parts.append(r"(?P<text>\S.*)")
+        elif space:
+            parts.append(_BETWEEN_WORDS)
+        else:
+            parts.append(re.escape(word).replace("'", r"['\u2019]"))
+    return "".join(parts)

@@ -8,7 +8,7 @@ import unicodedata
 from .language import Command, Language
 from .languages import LANGUAGES
 from .languages.en import ENGLISH
-from .templates import pattern
+from .templates import compiled, matched
 
 MAX_CHARACTERS = 2000
 """Of what is looked at: a spoken sentence is shorter, and a long text is no command."""
@@ -32,18 +32,24 @@ def spoken_language(tag: str | None) -> Language:
     return language_of(tag) or ENGLISH
 
 
+def prepare(tag: str | None) -> None:
+    """Make the patterns of a language, which takes a while (50 ms and more), so that no turn waits for it."""
+    if language := language_of(tag):
+        _patterns(language.code)
+
+
 def understood(said: str, language: Language) -> Understood | None:
     """Return what a sentence asks memory to do, or None if it is not for memory."""
     said = unicodedata.normalize("NFC", said).strip()
     if not said or len(said) > MAX_CHARACTERS:
         return None
-    for command, sentences in _patterns(language.code):
-        if match := sentences.fullmatch(said):
-            return Understood(command, (match.groupdict().get("text") or "").strip())
+    for command, patterns in _patterns(language.code):
+        if (text := matched(patterns, said)) is not None:
+            return Understood(command, text)
     return None
 
 
 @cache
-def _patterns(code: str) -> tuple[tuple[Command, re.Pattern[str]], ...]:
-    sentences = LANGUAGES[code].sentences
-    return tuple((command, pattern(sentences[command])) for command in Command)
+def _patterns(code: str) -> tuple[tuple[Command, tuple[re.Pattern[str], ...]], ...]:
+    templates = LANGUAGES[code].sentences
+    return tuple((command, compiled(templates[command])) for command in Command)

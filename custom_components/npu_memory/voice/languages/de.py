@@ -82,6 +82,7 @@ ANSWERS = {
     Say.NOTHING_LAST: "Von dir gibt es nichts, das ich vergessen könnte.",
     Say.NOTHING_ASKED: "Ich habe dich nichts gefragt. Es wurde nichts vergessen.",
     Say.SHALL_I_FORGET: "{quotation} Soll ich das vergessen?",
+    Say.HOW_TO_CONFIRM: "Dann sag: Ja, vergiss es.",
     Say.FORGOTTEN: "Es ist vergessen.",
     Say.NOT_FORGOTTEN: (
         "Das konnte ich nicht vergessen: Mein Gedächtnis hat es nicht bestätigt. Bitte sag es mir später noch einmal."

@@ -79,6 +79,7 @@ ANSWERS = {
     Say.NOTHING_LAST: "There is nothing of yours that I could forget.",
     Say.NOTHING_ASKED: "There is nothing that I have asked you about. Nothing was forgotten.",
     Say.SHALL_I_FORGET: "{quotation} Shall I forget that?",
+    Say.HOW_TO_CONFIRM: "Then say: yes, forget it.",
     Say.FORGOTTEN: "It is forgotten.",
     Say.NOT_FORGOTTEN: "I could not forget it: my memory did not confirm it. Please tell me again later.",
     Say.GONE_ALREADY: "That was gone already.",

@@ -65,6 +65,7 @@ ANSWERS = {
     Say.NOTHING_LAST: "No hay nada tuyo que pueda olvidar.",
     Say.NOTHING_ASKED: "No te he preguntado nada. No se ha olvidado nada.",
     Say.SHALL_I_FORGET: "{quotation} ¿Debo olvidarlo?",
+    Say.HOW_TO_CONFIRM: "Entonces di: sí, olvídalo.",
     Say.FORGOTTEN: "Está olvidado.",
     Say.NOT_FORGOTTEN: "No he podido olvidarlo: mi memoria no lo ha confirmado. Dímelo otra vez más tarde, por favor.",
     Say.GONE_ALREADY: "Ya no estaba.",

@@ -69,6 +69,7 @@ ANSWERS = {
     Say.NOTHING_LAST: "Il n'y a rien de toi que je puisse oublier.",
     Say.NOTHING_ASKED: "Je ne t'ai rien demandé. Rien n'a été oublié.",
     Say.SHALL_I_FORGET: "{quotation} Dois-je l'oublier ?",
+    Say.HOW_TO_CONFIRM: "Dis alors : oui, oublie-le.",
     Say.FORGOTTEN: "C'est oublié.",
     Say.NOT_FORGOTTEN: (
         "Je n'ai pas pu l'oublier : ma mémoire ne l'a pas confirmé. Redis-le-moi plus tard, s'il te plaît."

@@ -71,6 +71,7 @@ ANSWERS = {
     Say.NOTHING_LAST: "Er is niets van jou dat ik kan vergeten.",
     Say.NOTHING_ASKED: "Ik heb je niets gevraagd. Er is niets vergeten.",
     Say.SHALL_I_FORGET: "{quotation} Zal ik dat vergeten?",
+    Say.HOW_TO_CONFIRM: "Zeg dan: ja, vergeet het.",
     Say.FORGOTTEN: "Het is vergeten.",
     Say.NOT_FORGOTTEN: "Dat kon ik niet vergeten: mijn geheugen heeft het niet bevestigd. Zeg het me later nog eens.",
     Say.GONE_ALREADY: "Dat was al weg.",
