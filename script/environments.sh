@@ -191,3 +191,23 @@ home_assistant_environment() {
   fi
   export HOME_ASSISTANT_PYTHON=$PLACE/bin/python
 }
+
+# Sets NPU_MEMORY_ARM64 to the folder of an emulated RK3588 board; to nothing, and ARM64_REASON, where there can be none.
+arm64_environment() {
+  local inputs=("$CHECKOUT/addon/requirements.lock" "$CHECKOUT/addon/requirements.arm64.lock" "$REQUIREMENTS/arm64.txt")
+  NPU_MEMORY_ARM64='' ARM64_REASON=''
+  if ! place arm64 "$RECIPES/arm64.sh" "$CHECKOUT/tests/arm64/librknnrt.c" "${inputs[@]}"; then
+    local folder=$PLACE status=0
+    uv_environment
+    build "emulated arm64" "$folder" "$RECIPES/arm64.sh" "${inputs[@]:0:2}" || status=$?
+    if [ "$status" -eq 3 ]; then
+      ARM64_REASON=$(tail -n 1 "$CACHE/logs/${folder##*/}.log")
+      export NPU_MEMORY_ARM64 ARM64_REASON
+      return 0
+    fi
+    [ "$status" -eq 0 ] || return "$status"
+    PLACE=$folder
+  fi
+  NPU_MEMORY_ARM64=$PLACE
+  export NPU_MEMORY_ARM64 ARM64_REASON
+}

@@ -17,7 +17,7 @@ from pathlib import Path
 import sys
 from typing import Any
 
-from .cli import asking, correcting, evaluating, importing, keeping, models, serving
+from .cli import asking, correcting, evaluating, examining, importing, keeping, models, serving
 from .cli.arguments import build_parser
 from .cli.opening import open_memory, reach_memories
 from .embedding.choosing import NpuSettings
@@ -85,6 +85,8 @@ async def _run(options: argparse.Namespace) -> int:
                 as_json=options.json,
             )
     settings = _settings(options, options.data_dir)
+    if options.command == "doctor":
+        return await asyncio.to_thread(examining.doctor, settings, Path("/"), as_json=options.json)
     if options.command == "models":
         return await _run_on_models(options, settings.model_directory)
     if options.command == "serve":

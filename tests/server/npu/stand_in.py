@@ -25,7 +25,7 @@ FAIL = -1
 TIMEOUT = -2
 DEVICE_UNAVAILABLE = -3
 MODEL_INVALID = -6
-HANG_SECONDS = 10.0
+HANG_SECONDS = 60.0
 
 
 @dataclass
@@ -85,6 +85,7 @@ class StandInNpu:
         self._contexts: dict[int, Context] = {}
         self._lock = threading.Lock()
         self._running = 0
+        self.hang_seconds = HANG_SECONDS
         self.released = threading.Event()
         """Set to let what hangs go on."""
         self.faults = Faults()
@@ -129,7 +130,7 @@ class StandInNpu:
             faults = self._due_faults(context)
         try:
             if faults.hang:
-                self.released.wait(HANG_SECONDS)
+                self.released.wait(self.hang_seconds)
             if faults.gone:
                 return DEVICE_UNAVAILABLE
             if faults.run:

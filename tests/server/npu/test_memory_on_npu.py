@@ -104,7 +104,7 @@ FAULTS = {
 async def test_a_fault_in_the_middle_loses_no_memory_stores_no_wrong_vector_and_shows_in_the_status(
     tmp_path: Path, embedder: OnnxEmbedder, open_npu: OpenNpu, npu: StandInNpu, faults: Faults
 ) -> None:
-    encoder = open_npu(Limits(least=0.5, most=0.5, first=1.0) if faults.hang else PATIENT)
+    encoder = open_npu(Limits(least=0.5, most=0.5, first=1.0, hang=0.1) if faults.hang else PATIENT)
     memory = await Memory.open(tmp_path, on_npu(embedder, encoder))
     npu.faults = faults
     await asyncio.gather(*(say(memory, text) for text in SAID))

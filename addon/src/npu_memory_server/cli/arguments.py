@@ -330,6 +330,14 @@ def _add_check_and_models(
     commands: Commands[argparse.ArgumentParser], common: argparse.ArgumentParser, as_json: argparse.ArgumentParser
 ) -> None:
     commands.add_parser("check", parents=[common, as_json], help="check the database and the indexes (server stopped)")
+    commands.add_parser(
+        "doctor",
+        parents=[common, as_json],
+        help="examine this machine, its NPU and the models, and say what to do",
+        description="Looks at the board, the devices and their permissions, Rockchip's library and the kernel's "
+        "driver, what a container hides, and the models, and times a sentence on each backend. Ends with 1 if there is "
+        "a problem.",
+    )
     models = commands.add_parser(
         "models",
         parents=[common, as_json],

@@ -14,7 +14,8 @@ DEVICE_NODES = (RENDER_NODE, "dev/rknpu")
 DEVICE_TREE = "proc/device-tree/compatible"
 RUNTIME = "usr/lib/librknnrt.so"
 """rknn-toolkit-lite2 looks here and nowhere else."""
-CONTAINER_MARK = ".dockerenv"
+CONTAINER_MARKS = (".dockerenv", "run/.containerenv")
+"""Of docker and of podman; with the first, rknn-toolkit-lite2 itself insists on device, device tree and library."""
 DRIVER_VERSIONS = ("sys/kernel/debug/rknpu/version", "proc/rknpu/version")
 
 _SOC = re.compile(r"rockchip,(rk[0-9]{4}[a-z]?)")

@@ -69,7 +69,7 @@ class RknnContext:
             raise
         except Exception as error:
             self.release()
-            raise NpuFault(f"the NPU's runtime failed with {type(error).__name__}") from error
+            raise NpuFault(f"the NPU's runtime failed with {type(error).__name__}: {str(error)[:200]}") from error
 
     def run(self, window: NpuInput) -> NpuOutput:
         """Compute one window of this context's length. Raises NpuFault if anything is wrong with what comes back."""

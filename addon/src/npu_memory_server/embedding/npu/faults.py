@@ -14,8 +14,12 @@ class NpuFault(Exception):
         self.reason = reason
 
 
+class NpuLateFault(NpuFault):
+    """A call took longer than its caller waits; it may still come back, and the lane is busy until then."""
+
+
 class NpuHangFault(NpuFault):
-    """A call did not come back in time: its context is left behind with its thread."""
+    """A call has not come back for so long that its context is left behind with its thread."""
 
 
 class NpuLastingFault(NpuFault):

@@ -10,7 +10,7 @@ from time import perf_counter
 from typing import Any, TypeVar
 
 from .context import NpuOutput, RknnContext
-from .faults import NpuBusyError, NpuFault, NpuHangFault
+from .faults import NpuBusyError, NpuFault, NpuHangFault, NpuLateFault
 from .tables import NpuInput
 
 Result = TypeVar("Result")
@@ -21,8 +21,11 @@ CLOSE_SECONDS = 2.0
 class Lane:
     """Runs one window at a time. Any thread may call it; it never keeps one for longer than the caller says."""
 
-    def __init__(self, name: str, open_context: Callable[[int], RknnContext]) -> None:
+    def __init__(self, name: str, open_context: Callable[[int], RknnContext], hang_seconds: float) -> None:
         """Start the thread; contexts are opened when they are wanted, by their length."""
+        self._hang_seconds = hang_seconds
+        self._overdue: Future[Any] | None = None
+        self._overdue_since = 0.0
         self._open_context = open_context
         self._contexts: dict[int, RknnContext] = {}
         self._in_use = threading.Lock()
@@ -32,14 +35,9 @@ class Lane:
         self._thread.start()
 
     @property
-    def lost(self) -> bool:
-        """Whether a call has not come back in time: nothing runs here any more."""
-        return self._lost
-
-    @property
     def stuck(self) -> bool:
-        """Whether that call has not come back to this moment."""
-        return self._lost and self._thread.is_alive()
+        """Whether there is a call that was given up and has not come back to this moment."""
+        return self._overdue is not None and not self._overdue.done()
 
     @property
     def lengths(self) -> Sequence[int]:
@@ -52,7 +50,7 @@ class Lane:
         return dict(next((context.versions for context in self._contexts.values()), {}))
 
     def open(self, length: int, seconds: float) -> None:
-        """Open the context of a length. Raises NpuFault; NpuHangFault if that takes too long."""
+        """Open the context of a length. Raises NpuFault; NpuLateFault if that takes too long."""
 
         def work() -> None:
             if length not in self._contexts:
@@ -63,23 +61,24 @@ class Lane:
     def run(self, window: NpuInput, seconds: float) -> NpuOutput:
         """Compute one window whose context is open.
 
-        Raises NpuFault; NpuHangFault if that takes too long; NpuBusyError if another caller has it for as long.
+        Raises NpuFault; NpuLateFault if that takes too long; NpuBusyError if another call has the lane for as long, or
+        an earlier one that was too late; NpuHangFault if that one has been away for so long that it is given up.
         """
         return self._call(lambda: self._contexts[window.length].run(window), seconds, "a run")
 
-    def close(self) -> None:
+    def close(self, *, wait: bool) -> None:
         """Release the contexts and end the thread; one that hangs is left behind and ends when it comes back."""
         self._lost = True
         self._jobs.put(None)
-        self._thread.join(CLOSE_SECONDS if not self._in_use.locked() else 0)
+        if wait and not self.stuck:
+            self._thread.join(CLOSE_SECONDS)
 
     def _call(self, work: Callable[[], Result], seconds: float, what: str) -> Result:
         limit = perf_counter() + seconds
         if not self._in_use.acquire(timeout=seconds):
             raise NpuBusyError(what)
         try:
-            if self._lost:
-                raise NpuFault("an earlier call to the NPU has not come back")
+            self._require_free()
             result: Future[Result] = Future()
             self._jobs.put((work, result))
             try:
@@ -87,11 +86,22 @@ class Lane:
             except TimeoutError as error:
                 if result.done():
                     raise
-                self._lost = True
-                self._jobs.put(None)
-                raise NpuHangFault(f"{what} did not come back from the NPU within {seconds:.2g} s") from error
+                self._overdue, self._overdue_since = result, perf_counter()
+                raise NpuLateFault(f"{what} did not come back from the NPU within {seconds:.2g} s") from error
         finally:
             self._in_use.release()
+
+    def _require_free(self) -> None:
+        if self._lost:
+            raise NpuFault("the contexts of the NPU were given up")
+        if self._overdue is None or self._overdue.done():
+            self._overdue = None
+            return
+        if perf_counter() - self._overdue_since < self._hang_seconds:
+            raise NpuBusyError("an earlier call")
+        self._lost = True
+        self._jobs.put(None)
+        raise NpuHangFault(f"a call did not come back from the NPU within {self._hang_seconds:g} s and was given up")
 
     def _work(self) -> None:
         while (job := self._jobs.get()) is not None:

@@ -14,10 +14,10 @@ from .lane import Lane
 class ContextPool:
     """One lane for questions and some for bulk work; each opens the context of a length when it first needs it."""
 
-    def __init__(self, open_context: Callable[[int], RknnContext], bulk_lanes: int) -> None:
+    def __init__(self, open_context: Callable[[int], RknnContext], bulk_lanes: int, hang_seconds: float) -> None:
         """Start the threads; nothing is opened yet."""
-        self.questions = Lane("npu-memory-npu-questions", open_context)
-        self._bulk = [Lane(f"npu-memory-npu-bulk-{n}", open_context) for n in range(1, bulk_lanes + 1)]
+        self.questions = Lane("npu-memory-npu-questions", open_context, hang_seconds)
+        self._bulk = [Lane(f"npu-memory-npu-bulk-{n}", open_context, hang_seconds) for n in range(1, bulk_lanes + 1)]
         self._free: queue.SimpleQueue[Lane] = queue.SimpleQueue()
         for lane in self._bulk:
             self._free.put(lane)
@@ -39,7 +39,7 @@ class ContextPool:
         finally:
             self._free.put(lane)
 
-    def close(self) -> None:
+    def close(self, *, wait: bool) -> None:
         """Release everything that does not hang."""
         for lane in self.lanes:
-            lane.close()
+            lane.close(wait=wait)

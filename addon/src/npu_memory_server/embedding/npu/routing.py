@@ -75,7 +75,7 @@ class RoutedEncoder:
         self._pool: ContextPool | None = None
         self._routes: Mapping[int, Route] = {}
         self._versions: dict[str, str] = {}
-        self._stuck: list[Lane] = []
+        self._left: list[Lane] = []
         self._counts = Counts()
         self._unconfirmed: set[tuple[ContextPool, Lane, int]] = set()
         self._bulk_on_cpu = threading.Lock()
@@ -156,7 +156,7 @@ class RoutedEncoder:
     def close(self) -> None:
         """Release the NPU."""
         if self._pool is not None:
-            self._pool.close()
+            self._pool.close(wait=True)
 
     @property
     def idle_seconds(self) -> float:
@@ -197,7 +197,7 @@ class RoutedEncoder:
         window = self._model.tables.look_up(ids, found.length)
         looked_up = perf_counter()
         try:
-            seconds = self._limits.of(found)
+            seconds = self._limits.of(found, bulk=bulk)
             output = self._in_bulk(pool, window, seconds) if bulk else pool.questions.run(window, seconds)
         except NpuBusyError:
             return None
@@ -234,13 +234,13 @@ class RoutedEncoder:
         require_agreement(lane, self._model.tables, own[-1:] if only_last else own, self._limits.first)
 
     def _try(self) -> None:
-        self._stuck = [lane for lane in self._stuck if lane.stuck]
-        if len(self._stuck) >= MOST_STUCK_LANES:
+        self._left = [lane for lane in self._left if lane.stuck]
+        if len(self._left) >= MOST_STUCK_LANES:
             self._health.refused(
-                NpuLastingFault(f"{len(self._stuck)} calls to the NPU never came back: restart the server")
+                NpuLastingFault(f"{len(self._left)} calls to the NPU never came back: restart the server")
             )
             return
-        pool = ContextPool(self._model.open_context, BULK_LANES)
+        pool = ContextPool(self._model.open_context, BULK_LANES, self._limits.hang)
         try:
             routes = try_out(
                 pool.questions,
@@ -267,8 +267,8 @@ class RoutedEncoder:
         """Let go of contexts that are not to be trusted any more."""
         if self._pool is pool:
             self._pool = None
-        pool.close()
-        self._stuck += [lane for lane in pool.lanes if lane.stuck]
+        pool.close(wait=False)
+        self._left += pool.lanes
         self.changed.set()
 
     def _why_not_npu_only(self) -> str:

@@ -11,7 +11,7 @@ from ..encoding import Encoder
 from ..pooling import Vector
 from .canaries import LEAST_COSINE, Canary
 from .context import NpuOutput
-from .faults import NpuFault, NpuHangFault
+from .faults import NpuFault, NpuLateFault
 from .lane import Lane
 from .routes import Route, route
 from .tables import EmbeddingTables
@@ -21,19 +21,23 @@ REPETITIONS = 5
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """How long things may take, in seconds: loading a model, a first run, and any later one.
+    """How long things may take, in seconds: loading a model, a run of a canary, and any other one.
 
-    A later one may take `factor` times what it took at the trial, but never less than `least` or more than `most`.
+    A question waits for its run `factor` times what it took at the trial, but never less than `least` or more than
+    `most`, and then for the CPU; bulk work always waits for `most`. A run that is not back after `hang` is given up.
     """
 
     load: float = 30.0
     first: float = 10.0
+    hang: float = 10.0
     factor: float = 20.0
     least: float = 0.1
     most: float = 5.0
 
-    def of(self, found: Route) -> float:
-        """Return the limit of a run on this route."""
+    def of(self, found: Route, *, bulk: bool) -> float:
+        """Return how long a run on this route is waited for."""
+        if bulk:
+            return self.most
         return min(max(self.factor * (found.npu_ms or 0) / 1000, self.least), self.most)
 
 
@@ -62,7 +66,7 @@ def try_out(
 ) -> Mapping[int, Route]:
     """Return the route of each length; one at which the NPU fails or disagrees is the CPU's.
 
-    Raises NpuFault if that is so at all lengths, or if the NPU hangs; ModelError.
+    Raises NpuFault if that is so at all lengths, or if it hangs; ModelError.
     """
     routes: dict[int, Route] = {}
     faults: list[NpuFault] = []
@@ -74,7 +78,7 @@ def try_out(
             lane.open(length, limits.load)
             cosine = require_agreement(lane, tables, own, limits.first)
             npu_ms = _median_ms(partial(_run, lane, tables, typical, limits.first), clock)
-        except NpuHangFault:
+        except NpuLateFault:
             raise
         except NpuFault as fault:
             faults.append(fault)

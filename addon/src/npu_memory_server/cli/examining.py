@@ -1,0 +1,39 @@
+"""`npu-memory doctor`: what is there, what is missing, and what to do about it."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+import json
+from pathlib import Path
+import sys
+
+from ..embedding.doctor import Level, examine
+from ..embedding.npu.board import Board
+from ..settings import EMBEDDER, Settings
+
+SIGNS = {Level.OK: "ok     ", Level.NOTE: "note   ", Level.PROBLEM: "PROBLEM"}
+
+
+def doctor(settings: Settings, root: Path, *, as_json: bool) -> int:
+    """Print what was found; returns the exit code, 1 if there is a problem."""
+    if not as_json:
+        print("Examining the models and the NPU ...", file=sys.stderr)
+    found = examine(
+        settings.model_directory,
+        EMBEDDER,
+        precision=settings.precision,
+        threads=settings.threads,
+        npu=settings.npu,
+        board=Board(root),
+    )
+    problems = sum(one.level is Level.PROBLEM for one in found)
+    if as_json:
+        print(json.dumps({"problems": problems, "findings": [asdict(one) for one in found]}))
+        return 1 if problems else 0
+    width = max(len(one.what) for one in found)
+    for one in found:
+        print(f"{SIGNS[one.level]}  {one.what.ljust(width)}  {one.seen}")
+        if one.advice:
+            print(f"{'':9}{'':{width}}  -> {one.advice}")
+    print(f"{problems} problems" if problems else "Everything is as it should be.")
+    return 1 if problems else 0

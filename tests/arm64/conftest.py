@@ -1,0 +1,101 @@
+"""What the tests on the emulated board share."""
+
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+import json
+import os
+from pathlib import Path
+import shutil
+import tempfile
+
+import pytest
+
+from npu_memory_server.embedding.embedder import OnnxEmbedder
+from npu_memory_server.embedding.manifest import MANIFEST_NAME
+from npu_memory_server.settings import EMBEDDER
+from npu_memory_server.transport.client import RemoteMemory, connected
+from tests.arm64.board import EmulatedServer, NpuService, board_root
+from tests.server.npu.model_files import make_encoder, make_package
+from tests.server.npu.stand_in import StandInNpu
+
+HIDDEN = 384
+SHORT = ("32", "64")
+"""The lengths of most tests here: the emulated CPU takes seconds to compare itself at the others."""
+
+
+@pytest.fixture(scope="session")
+def environment() -> Path:
+    """Return the folder with the emulator, the board's root and its Python packages."""
+    named = os.environ.get("NPU_MEMORY_ARM64")
+    if not named:
+        pytest.skip("NPU_MEMORY_ARM64 is not set; script/test sets it where arm64 can be emulated")
+    return Path(named)
+
+
+@pytest.fixture(scope="session")
+def embedder(model_directory: Path) -> OnnxEmbedder:
+    """Return the CPU's embedder of this machine."""
+    return OnnxEmbedder.load(model_directory / EMBEDDER)
+
+
+@pytest.fixture(scope="session")
+def packages(model_directory: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a folder with `all` and `short`, folders of model packages whose NPU has all lengths and two."""
+    folder = tmp_path_factory.mktemp("packages")
+    for name in ("all", "short"):
+        (folder / name).mkdir()
+        (folder / name / EMBEDDER).symlink_to(model_directory / EMBEDDER)
+    npu = folder / "all" / f"{EMBEDDER}-rk3588"
+    make_package(model_directory / EMBEDDER, npu)
+    shutil.copytree(npu, folder / "short" / npu.name)
+    manifest = folder / "short" / npu.name / MANIFEST_NAME
+    raw = json.loads(manifest.read_text(encoding="utf-8"))
+    raw["npu"]["lengths"] = {length: raw["npu"]["lengths"][length] for length in SHORT}
+    manifest.write_text(json.dumps(raw), encoding="utf-8")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def npu_encoder(model_directory: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("encoder") / "encoder.onnx"
+    make_encoder(model_directory / EMBEDDER, path)
+    return path
+
+
+@pytest.fixture
+def npu(npu_encoder: Path) -> StandInNpu:
+    return StandInNpu(npu_encoder, HIDDEN)
+
+
+@pytest.fixture
+def root(environment: Path, tmp_path: Path) -> Path:
+    """Return the root of the board, to take things away from."""
+    return board_root(environment, tmp_path / "root")
+
+
+@pytest.fixture
+def service(npu: StandInNpu) -> Iterator[NpuService]:
+    """Return what answers the stand-in library."""
+    with tempfile.TemporaryDirectory() as folder, NpuService(npu, Path(folder) / "npu", HIDDEN) as service:
+        yield service
+
+
+Board = Callable[..., AbstractAsyncContextManager[RemoteMemory]]
+
+
+@pytest.fixture
+def board(environment: Path, root: Path, packages: Path, service: NpuService, tmp_path: Path) -> Board:
+    """Return what runs the server on the board and connects to it; `lengths` is `all` or `short`."""
+
+    @asynccontextmanager
+    async def start(lengths: str = "short", **variables: str) -> AsyncIterator[RemoteMemory]:
+        variables = {"NPU_MEMORY_MODEL_DIR": str(packages / lengths), **variables}
+        server = EmulatedServer(environment, root, tmp_path / "data", service.path, variables)
+        try:
+            port = server.start()
+            async with connected("127.0.0.1", port, server.token) as client:
+                yield client
+        finally:
+            server.stop()
+
+    return start
