@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 import contextlib
+from itertools import islice
 import logging
 
 LOGGER = logging.getLogger(__name__)
@@ -18,7 +19,7 @@ class EmbeddingBacklog:
 
     def __init__(self, slots: Iterable[int], embed: Callable[[Sequence[int]], Awaitable[None]]) -> None:
         """Begin with what was left over; `embed` gives some slots their vectors and copes with what goes wrong."""
-        self._slots = list(slots)
+        self._slots = dict.fromkeys(slots)
         self._embed = embed
         self._wanted = asyncio.Event()
         self._idle = asyncio.Event()
@@ -36,7 +37,7 @@ class EmbeddingBacklog:
 
     def add(self, slots: Iterable[int]) -> None:
         """Note memories that need a vector."""
-        self._slots += slots
+        self._slots.update(dict.fromkeys(slots))
         if self._slots:
             self._idle.clear()
             self._wanted.set()
@@ -58,11 +59,11 @@ class EmbeddingBacklog:
             await self._wanted.wait()
             self._wanted.clear()
             while self._slots:
-                some = self._slots[-EMBEDDED_AT_ONCE:]
+                some = list(islice(reversed(self._slots), EMBEDDED_AT_ONCE))
                 try:
                     await self._embed(some)
                 except Exception as error:  # noqa: BLE001 - this task is the only one: it has to outlive whatever it meets
                     LOGGER.error("%s memories have no vector until the next start: %s", len(some), type(error).__name__)  # noqa: TRY400 - a traceback may quote a memory
-                done = set(some)
-                self._slots = [slot for slot in self._slots if slot not in done]
+                for slot in some:
+                    self._slots.pop(slot, None)
             self._idle.set()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence, Set as AbstractSet
+from collections.abc import Callable, Mapping, Sequence, Set as AbstractSet
 from dataclasses import dataclass, replace
 import sqlite3
 import threading
@@ -13,21 +13,19 @@ from .loading import Loaded, faults, indexed
 from .lookup import Answer, Lookup
 from .records import indexed_text
 from .retrieval.fusion import Scores
+from .retrieval.hits import Hits
 from .retrieval.retriever import Found, Question, Retriever, Vector
 from .store.database import storage_errors
 from .store.memories import Addition, Removal, StoredRecord
 
 Result = TypeVar("Result")
 
-PARALLEL_FROM = 20_000
-"""From so many memories on the lexical search should take long enough to be worth a second thread (an estimate)."""
-
 
 @dataclass(frozen=True, slots=True)
 class Words:
-    """What the words of a question have found: the score of every row, float32 [n], and the ms that it took."""
+    """What the words of a question have found: the score of every row, float32 [n], or hits; the ms that it took."""
 
-    scores: Scores
+    scores: Scores | Hits
     ms: float
 
 
@@ -37,6 +35,9 @@ class Indexes:
     def __init__(self, loaded: Loaded, count_tokens: Callable[[str], int]) -> None:
         """Take over what was loaded, except for the connection that writes."""
         self._reader = loaded.reader
+        self._background = loaded.background
+        self._reading = threading.Lock()
+        self._behind = False
         self._retriever = loaded.retriever
         self._embedder_number = loaded.embedder_number
         self._lookup = Lookup(loaded.reader, loaded.retriever, count_tokens)
@@ -45,7 +46,7 @@ class Indexes:
     @property
     def is_large(self) -> bool:
         """Whether a lexical search is worth a thread of its own."""
-        return len(self._retriever) >= PARALLEL_FROM
+        return self._retriever.is_large
 
     def search_words(self, text: str, language: str | None) -> Words:
         """Return what the words of a question find."""
@@ -74,14 +75,14 @@ class Indexes:
             return self._lookup.answer_with(question, found)
 
     def read(self, work: Callable[[sqlite3.Connection], Result]) -> Result:
-        """Return what `work` reads from the database. Raises `StorageError`."""
-        with self._lock, storage_errors("The database could not be read"):
-            return work(self._reader)
+        """Return what `work` reads from the database; no question waits for it. Raises `StorageError`."""
+        with self._reading, storage_errors("The database could not be read"):
+            return work(self._background)
 
     def add(self, addition: Addition) -> None:
         """Take in what was committed: the new memory, and that an older one was corrected by it."""
         with self._lock:
-            if addition.added is not None:
+            if addition.added is not None and not self._behind:
                 self._retriever.add(indexed(addition.added))
             if addition.closed is not None:
                 self._retriever.set_current(addition.closed.slot, current=False)
@@ -108,6 +109,28 @@ class Indexes:
         with self._lock:
             return work(self._retriever)
 
+    def fall_behind(self) -> None:
+        """Leave new memories to `catch_up`, since older ones have to be added first."""
+        self._behind = True
+
+    def catch_up(self, stored: Sequence[StoredRecord], made: Mapping[int, Vector], gone: Sequence[int]) -> None:
+        """Take in memories as they are in the database now, those that are not indexed yet in the order of slots."""
+        with self._lock:
+            for one in stored:
+                if self._retriever.has(one.slot):
+                    self._retriever.set_current(one.slot, current=one.record.valid_to is None)
+                else:
+                    self._retriever.add(indexed(one))
+                if one.slot in made:
+                    self._retriever.put_vector(one.slot, made[one.slot])
+            for slot in gone:
+                self._retriever.remove(slot, "", None)
+            self._lookup.discard([*gone, *(one.slot for one in stored)])
+
+    def caught_up(self) -> None:
+        """Take in new memories again as they are stored."""
+        self._behind = False
+
     def put_vector(self, slot: int, vector: Vector) -> None:
         """Give a memory its vector, float32 [d], L2-normalized; one that is gone meanwhile is left alone."""
         with self._lock:
@@ -121,3 +144,5 @@ class Indexes:
         """Let go of the database."""
         with self._lock:
             self._reader.close()
+        with self._reading:
+            self._background.close()

@@ -9,29 +9,42 @@ from functools import partial
 from pathlib import Path
 import sqlite3
 
+from . import saving
 from .context.examining import examined
 from .embedding.base import Embedder
 from .embedding.projection import REDUCED
 from .records import indexed_text, milliseconds
 from .retrieval.retriever import Indexed, Retriever
 from .retrieval.weights import Weights
-from .store import memories, vectors
+from .saving import Reached
+from .store import changes, memories, vectors
 from .store.database import damaged, integrity_faults, open_database, open_reader, storage_errors, truncate_log
 from .store.memories import StoredRecord
 
 
 @dataclass(frozen=True, slots=True)
 class Loaded:
-    """The two connections to a database, the indexes built from it, and the number of the embedder in it."""
+    """The connections to a database, the indexes of what is in it, and the number of the embedder in it.
+
+    `reader` is for questions alone, `background` for everything else that reads. `reached` says how far
+    the indexes go: making those of a large memory takes too long to wait for. `unembedded` are the slots that have no
+    vector yet.
+    """
 
     connection: sqlite3.Connection
     reader: sqlite3.Connection
+    background: sqlite3.Connection
     retriever: Retriever
     embedder_number: int
+    reached: Reached
+    unembedded: list[int]
 
 
 def load(path: Path, embedder: Embedder, weights: Weights | None = None) -> Loaded:
-    """Open the database at `path` and index everything in it, to be found with `weights`. Raises `StorageError`."""
+    """Open the database at `path` with the indexes of it, built anew or as they were saved, to be found with `weights`.
+
+    Raises `StorageError`.
+    """
     connection = open_database(path)
     try:
         with storage_errors(f"The database {path} could not be read"):
@@ -45,12 +58,28 @@ def load(path: Path, embedder: Embedder, weights: Weights | None = None) -> Load
             if expired:
                 truncate_log(connection)
             reader = open_reader(path)
-            retriever = Retriever(embedder.dimensions, partial(vectors.tokens, reader, reduced=REDUCED), weights)
-            for stored in memories.every(connection):
-                retriever.add(indexed(stored))
-            for slot, vector in vectors.every(connection, number, embedder.dimensions):
-                retriever.put_vector(slot, vector)
-        return Loaded(connection, reader, retriever, number)
+            background = open_reader(path)
+            fetch_tokens = partial(vectors.tokens, reader, reduced=REDUCED)
+            if memories.total(connection) < saving.LARGE:
+                changes.start_anew(connection)
+                saving.remove_others(path.parent, None)
+                retriever = Retriever(embedder.dimensions, fetch_tokens, weights)
+                for stored in memories.every(connection):
+                    retriever.add(indexed(stored))
+                for slot, vector in vectors.every(connection, number, embedder.dimensions):
+                    retriever.put_vector(slot, vector)
+                reached = Reached(changes.newest(connection))
+            else:
+                name = changes.saved_name(connection)
+                saving.remove_others(path.parent, name)
+                restored = saving.restore(path.parent, name, embedder.fingerprint, fetch_tokens, weights)
+                newest = changes.newest(connection)
+                if restored is not None and restored[1].change <= newest:
+                    retriever, reached = restored
+                else:
+                    retriever, reached = Retriever(embedder.dimensions, fetch_tokens, weights), Reached(newest, 0)
+            unembedded = vectors.missing(connection, number)
+        return Loaded(connection, reader, background, retriever, number, reached, unembedded)
     except (ValueError, OverflowError) as error:
         connection.close()
         raise damaged(path, "a memory in it cannot be read") from error

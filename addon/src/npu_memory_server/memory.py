@@ -25,6 +25,7 @@ from .embedding.base import Embedder, Embedding
 from .embedding.npu.faults import NpuRequiredError
 from .errors import NpuMemoryError
 from .indexes import Indexes
+from .indexing import IndexKeeper
 from .inference import InferenceThread, Priority
 from .loading import Loaded, load
 from .recalling import MEANING, Recaller
@@ -112,7 +113,9 @@ class Memory:
         self._shelf = shelf
         self._recaller = Recaller(self._indexes, embedder, self._inference, self._searching, shelf)
         self._corrector = Corrector(self._indexes, self._writer, self._searching, loaded.embedder_number)
-        self._backlog = EmbeddingBacklog(loaded.retriever.slots_without_vector(), self._embed)
+        self._backlog = EmbeddingBacklog(loaded.unembedded, self._embed)
+        made_by = (embedder.fingerprint, loaded.embedder_number, embedder.dimensions)
+        self._keeper = IndexKeeper(path.parent, self._indexes, self._writer, made_by, loaded.reached)
         self._truncating: asyncio.Task[None] | None = None
         self._started = monotonic()
         self._last_asked = float("-inf")
@@ -141,6 +144,7 @@ class Memory:
     async def close(self) -> None:
         """Finish what was begun and let go of the database; what is not embedded yet is embedded at the next start."""
         await self._backlog.close()
+        await self._keeper.close()
         if self._truncating is not None:
             self._truncating.cancel()
             with contextlib.suppress(asyncio.CancelledError):
@@ -209,6 +213,7 @@ class Memory:
         removal = await self._write(
             lambda connection: memories.forget(connection, request.memory_ids, now), self._indexes.remove
         )
+        self._keeper.forgotten()
         if not await self._await(self._writer.submit_alone(truncate_log)) and self._truncating is None:
             self._truncating = asyncio.create_task(self._truncate_later(), name="npu-memory-truncate")
         return Forgotten(id=request.id, memory_ids=tuple(gone.record.id for gone in removal.removed))
@@ -261,7 +266,7 @@ class Memory:
             memories=answer.memories,
             timings=self._last_recall,
             backend=embedding.backend if embedding else "none",
-            degraded=recalled.degraded[:MAX_NAME_CHARACTERS],
+            degraded=(recalled.degraded or self._incomplete())[:MAX_NAME_CHARACTERS],
             left_out=answer.left_out,
             reranked=recalled.reranked,
         )
@@ -305,16 +310,14 @@ class Memory:
 
     async def status(self, request_id: str = "") -> Status:
         """Return the state of the memory in numbers."""
-        everything, current = await self._read(
-            lambda reader: (memories.count(reader, Filter()), memories.count(reader, Filter(include_past=False)))
-        )
+        everything, past = await self._read(lambda reader: (memories.total(reader), memories.past(reader)))
         return Status(
             id=request_id,
             version=__version__,
             protocol=PROTOCOL_VERSION,
             instance=self.instance,
             memories=everything,
-            past=everything - current,
+            past=past,
             pending_embeddings=len(self._backlog),
             backend=self._embedder.backend,
             model=self._embedder.fingerprint.split("@", maxsplit=1)[0],
@@ -325,6 +328,19 @@ class Memory:
             last_recall=self._last_recall,
             npu=self._embedder.npu,
         )
+
+    async def indexed(self) -> None:
+        """Wait until every memory can be found, which a large one whose saved indexes are gone takes minutes for."""
+        await self._keeper.caught_up()
+
+    @property
+    def is_large(self) -> bool:
+        """Whether the indexes are those of a large memory, which are saved."""
+        return self._indexes.is_large
+
+    async def save_indexes(self) -> bool:
+        """Save the indexes of a large memory now instead of in time; returns whether that worked."""
+        return await self._keeper.save()
 
     async def embedded(self) -> None:
         """Wait until every memory has its vector."""
@@ -340,6 +356,10 @@ class Memory:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout((deadline - perf_counter()) / 2):
                     await self._backlog.wait_until_empty()
+
+    def _incomplete(self) -> str:
+        share = self._keeper.share
+        return "" if share == 1 else f"The indexes are being made anew: {share:.0%} of the memories can be found."
 
     async def _truncate_later(self) -> None:
         """Empty the log as soon as nobody reads the database any more; what was forgotten is in it until then."""
@@ -371,7 +391,7 @@ class Memory:
             LOGGER.warning(
                 "%s vectors could not be stored and will be made again at the next start: %s", len(made), error
             )
-        if len(self._backlog) == len(slots):
+        if len(self._backlog) == len(slots) and self._keeper.share == 1:
             # Only once all that waits has its vector: what is decided must not depend on the order of embedding.
             await self._corrector.examine()
 

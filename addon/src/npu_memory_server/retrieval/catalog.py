@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,6 +12,9 @@ from .analysis import fold
 from .growing import GrowingArray
 from .moments import Span
 
+Columns = Mapping[str, NDArray[Any]]
+
+COLUMNS = ("slots", "scopes", "created_ms", "expires_ms", "priors", "alive", "current", "speakers")
 NEVER = np.iinfo(np.int64).max
 MAX_KEPT_WEIGHTS = 32
 
@@ -32,6 +36,27 @@ class Catalog:
         self._speaker_numbers: dict[str, int] = {}
         self._changes = 0
         self._kept_weights: dict[tuple[str, ...], tuple[int, int, NDArray[np.float32]]] = {}
+
+    @classmethod
+    def restored(cls, columns: Columns, scopes: Sequence[str], speakers: Sequence[str]) -> Catalog:
+        """Return a catalog as it was saved: its columns, and the names behind the numbers in them."""
+        catalog = cls()
+        for name in COLUMNS:
+            setattr(catalog, f"_{name}", GrowingArray.of(columns[name].copy()))
+        catalog._scope_numbers = {name: number for number, name in enumerate(scopes)}
+        catalog._speaker_numbers = {name: number for number, name in enumerate(speakers)}
+        return catalog
+
+    def columns(self) -> dict[str, GrowingArray[Any]]:
+        """Return everything that is kept of the rows, by name."""
+        return {name: getattr(self, f"_{name}") for name in COLUMNS}
+
+    def names(self) -> tuple[list[str], list[str]]:
+        """Return the scopes and the folded speakers by number; of those that no row has any more not the name."""
+        return (
+            _still_there(self._scope_numbers, self._scopes.values[self.alive]),
+            _still_there(self._speaker_numbers, self._speakers.values[self.alive]),
+        )
 
     def __len__(self) -> int:
         """Return the number of rows, those that were removed included."""
@@ -130,13 +155,31 @@ class Catalog:
         self._kept_weights[scopes] = (self._changes, int(coming.min(initial=NEVER)), weights)
         return weights
 
-    def same_scope(self, row: int) -> NDArray[np.bool_]:
-        """Return whether each row has the scope of this one, bool [n]."""
-        same: NDArray[np.bool_] = self._scopes.values == self._scopes.values[row]
+    def weights_of(
+        self, rows: NDArray[np.intp], scopes: Iterable[str], now_ms: int, past: float
+    ) -> NDArray[np.float32]:
+        """Return what `weights` says of some rows, float32 [len(rows)]: for a memory that is too large for all."""
+        visible = self.alive[rows] & (self._expires_ms.values[rows] > now_ms)
+        visible &= self._allowed(scopes)[self._scopes.values[rows]]
+        return np.where(visible, np.where(self.current[rows], np.float32(1), np.float32(past)), np.float32(0))
+
+    def same_scope(self, rows: NDArray[np.intp], row: int) -> NDArray[np.bool_]:
+        """Return whether each of `rows` has the scope of `row`, bool [len(rows)]."""
+        same: NDArray[np.bool_] = self._scopes.values[rows] == self._scopes.values[row]
         return same
 
     def visible(self, scopes: Iterable[str], now_ms: int) -> NDArray[np.bool_]:
         """Return whether an asker with these scopes may see each row now, bool [n]."""
-        allowed = np.zeros(len(self._scope_numbers), np.bool_)
+        return self.alive & (self._expires_ms.values > now_ms) & self._allowed(scopes)[self._scopes.values]
+
+    def _allowed(self, scopes: Iterable[str]) -> NDArray[np.bool_]:
+        allowed = np.zeros(max(len(self._scope_numbers), 1), np.bool_)
         allowed[[self._scope_numbers[scope] for scope in scopes if scope in self._scope_numbers]] = True
-        return self.alive & (self._expires_ms.values > now_ms) & allowed[self._scopes.values]
+        return allowed
+
+
+def _still_there(numbers: Mapping[str, int], used: NDArray[np.int32]) -> list[str]:
+    there = np.zeros(len(numbers), np.bool_)
+    there[used] = True
+    # Each of the others gets a name that nobody can have, so that the numbers stay what they are.
+    return [name if there[number] else f"\n{number}" for name, number in numbers.items()]

@@ -51,6 +51,16 @@ class VectorIndex:
         """Return the vector of a row, float32 [d], or None if it has none."""
         return self._vectors.values[row] if self._present.values[row] else None
 
+    def at(self, rows: NDArray[np.intp], query: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Return the cosine of each of `rows` with `query` (float32 [d], L2-normalized), float32 [len(rows)]."""
+        cosines: NDArray[np.float32] = self._vectors.values[rows] @ query
+        return cosines
+
+    @property
+    def vectors(self) -> NDArray[np.float32]:
+        """The vector of every row, float32 [n, d]; zeros where there is none."""
+        return self._vectors.values
+
     def scores(self, query: NDArray[np.float32]) -> NDArray[np.float32]:
         """Return the cosine of every row with `query` (float32 [d], L2-normalized), float32 [n]."""
         cosines: NDArray[np.float32] = self._vectors.values @ query

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, Self, TypeVar
 
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
@@ -18,6 +18,14 @@ class GrowingArray(Generic[Scalar]):
         self._rows: NDArray[Any] = np.zeros((64, *([] if width is None else [width])), dtype)
         self._length = 0
 
+    @classmethod
+    def of(cls, rows: NDArray[Any]) -> Self:
+        """Begin with these rows, which are taken over and not copied until the first `append`."""
+        array = cls.__new__(cls)
+        array._rows = rows
+        array._length = len(rows)
+        return array
+
     def __len__(self) -> int:
         """Return the number of rows."""
         return self._length
@@ -30,7 +38,7 @@ class GrowingArray(Generic[Scalar]):
     def append(self, row: Any) -> None:
         """Add a row at the end."""
         if self._length == len(self._rows):
-            grown = np.zeros((2 * len(self._rows), *self._rows.shape[1:]), self._rows.dtype)
+            grown = np.zeros((max(64, self._length + self._length // 2), *self._rows.shape[1:]), self._rows.dtype)
             grown[: self._length] = self._rows
             self._rows = grown
         self._rows[self._length] = row

@@ -33,10 +33,13 @@ class _Guess:
 class Soundalikes:
     """The terms of an index by how they sound. Not thread-safe: one thread reads and writes."""
 
-    def __init__(self, frequency: Callable[[str], int]) -> None:
-        """`frequency` says how many memories hold a term."""
+    def __init__(self, frequency: Callable[[str], int], terms: Iterable[str] = ()) -> None:
+        """`frequency` says how many memories hold a term; `terms` are those that are indexed already."""
         self._frequency = frequency
         self._by_code: dict[str, set[str]] = defaultdict(set)
+        for term in terms:
+            if code := _code(term):
+                self._by_code[code].add(term)
 
     def add(self, terms: Iterable[str]) -> None:
         """Take in the terms of a memory that was indexed."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -54,27 +55,30 @@ class TokenReranker:
         vectors: QuestionVectors,
         rows: Rows,
         scored: Scores,
-        allowed: Scores,
+        allowed_of: Callable[[Rows], Scores],
     ) -> tuple[Rows, Scores, Scores]:
-        """Return the best of `rows`, their scores with MaxSim added, and what that has added: float32 [up to 64].
+        """Return the places of the best of `rows`, their scores with MaxSim added, and what that has added.
 
-        `asked` is the question's text and language; `scored` are the scores of `rows`, `allowed` is 0 for each row of
-        all that the asker may not see.
+        Each has up to 64. `asked` is the question's text and language; `scored` are the scores of `rows`;
+        `allowed_of` returns 0 for each of some rows that the asker may not see.
         """
         first = np.argsort(-scored, kind="stable")[:RERANKED]
-        rows, scored = rows[first], scored[first]
+        scored = scored[first]
         importance = self._importance(asked, vectors.token_starts)
-        covered, around = self._coverage(vectors.tokens, rows, allowed)
+        covered, around = self._coverage(vectors.tokens, rows[first], allowed_of)
         added = np.float32(self._weights.maxsim) * maxsim(covered, importance, around)
-        return rows, scored + added, added
+        return first, scored + added, added
 
-    def _coverage(self, question: TokenVectors, rows: Rows, allowed: Scores) -> tuple[Scores, list[Scores]]:
+    def _coverage(
+        self, question: TokenVectors, rows: Rows, allowed_of: Callable[[Rows], Scores]
+    ) -> tuple[Scores, list[Scores]]:
         """Return how `rows` cover a question's tokens, and how the turns before them do: float32 [len(rows), m]."""
         before = self._sessions.before(rows)
         earlier = self._sessions.before(before)
         needed, places = np.unique(np.concatenate([rows, before, earlier]), return_inverse=True)
         # A turn that the asker may not see is not read for the ones that follow it either.
-        seen = needed[(needed != NONE) & (allowed[needed] > 0)]
+        seen = needed[needed != NONE]
+        seen = seen[allowed_of(seen) > 0]
         read = self._tokens.get(self._catalog.slots[seen].tolist())
         tokens = dict(zip(seen.tolist(), read, strict=True))
         covered, *around = coverage(question, [tokens.get(row) for row in needed.tolist()])[places.reshape(3, -1)]

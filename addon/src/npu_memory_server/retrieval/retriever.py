@@ -5,22 +5,31 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Set as AbstractSet
 from dataclasses import dataclass, replace
 from datetime import datetime
+from functools import partial
 from time import perf_counter
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ..wire import MAX_CONTEXT_TOKENS, Reranker, Strategy, Why
+from . import pool
 from .analysis import fold, terms
-from .catalog import Catalog
+from .catalog import Catalog, Columns
+from .cells import CellIndex
 from .dense import VectorIndex
 from .diversity import varied
 from .explaining import Trail
-from .fusion import Scores, best, fuse
+from .frozen import Frozen, FrozenVectors, FrozenWords
+from .fusion import Scores, best
+from .growing import GrowingArray
+from .hits import Hits
 from .lexical import LexicalIndex
 from .maxsim import Fetch
 from .misheard import Soundalikes
 from .moments import spans
+from .pool import Pool
+from .postings import Postings
 from .rereading import QuestionVectors, TokenReranker
 from .sessions import Sessions
 from .signals import is_question, prior
@@ -30,6 +39,9 @@ Vector = NDArray[np.float32]
 
 CANDIDATES = 128
 """Memories that the signals look at; the evidence is among the first 100 for 92 % of the questions of LoCoMo."""
+
+ALIKE = 64
+"""Rows that each leg puts up where memories like a memory are looked for in a large memory."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,7 +81,7 @@ class Question:
     allow_secrets: bool = False
     explain: bool = False
     diversity: float = 0.0
-    lexical: NDArray[np.float32] | None = None
+    lexical: Scores | Hits | None = None
     vectors: QuestionVectors | None = None
 
 
@@ -88,6 +100,14 @@ class Found:
     whys: tuple[Why, ...] = ()
 
 
+@dataclass(frozen=True, slots=True)
+class Saved:
+    """What the numbers in the columns of a saved catalog stand for."""
+
+    scopes: list[str]
+    speakers: list[str]
+
+
 class Retriever:
     """Catalog, sessions, words and vectors, row by row the same. Not thread-safe: one thread searches and writes."""
 
@@ -99,8 +119,74 @@ class Retriever:
         self._sessions = Sessions()
         self._lexical = LexicalIndex()
         self._soundalikes = Soundalikes(self._lexical.frequency)
-        self._vectors = VectorIndex(dimensions)
+        self._vectors: VectorIndex | CellIndex = VectorIndex(dimensions)
+        self._touched: set[int] | None = None
         self._reranker = TokenReranker(self._catalog, self._sessions, self._lexical, fetch_tokens, self._weights)
+
+    @classmethod
+    def restored(cls, saved: Saved, arrays: Columns, fetch_tokens: Fetch, weights: Weights | None = None) -> Retriever:
+        """Return the indexes as they were saved; `fetch_tokens` reads the vectors of tokens."""
+        alive = arrays["alive"]
+        one = cls(int(arrays["centers"].shape[1]), fetch_tokens, weights)
+        one._catalog = Catalog.restored(arrays, saved.scopes, saved.speakers)
+        one._sessions = Sessions.restored(arrays, arrays["sessions"], alive)
+        one._lexical = LexicalIndex.restored(arrays, arrays["lengths"].copy(), alive)
+        one._soundalikes = Soundalikes(one._lexical.frequency, one._lexical.terms())
+        one._vectors = CellIndex.restored(arrays, len(alive))
+        one._reranker = TokenReranker(one._catalog, one._sessions, one._lexical, fetch_tokens, one._weights)
+        return one
+
+    @property
+    def weights(self) -> Weights:
+        """What each part of a score counts."""
+        return self._weights
+
+    @property
+    def is_large(self) -> bool:
+        """Whether the legs put up candidates instead of looking at everything."""
+        return isinstance(self._vectors, CellIndex)
+
+    @property
+    def recent(self) -> int:
+        """How many rows have come since the indexes were saved."""
+        return len(self) - self._lexical.old_rows
+
+    def columns(self) -> dict[str, GrowingArray[Any]]:
+        """Return what is kept of each row besides words and vectors, by name."""
+        return {**self._catalog.columns(), **self._sessions.columns(), "lengths": self._lexical.lengths_column}
+
+    def saved(self) -> Saved:
+        """Return the names that the numbers in the columns stand for."""
+        return Saved(*self._catalog.names())
+
+    def sessions(self) -> NDArray[np.uint64]:
+        """Return what stands for the sessions that the numbers in the columns mean."""
+        return self._sessions.digests()
+
+    def freeze(self) -> Frozen:
+        """Return words and vectors as they are now, to be saved; `take_over` what was saved afterwards."""
+        gone = self._lexical.removed
+        words = FrozenWords(*self._lexical.freeze(), gone)
+        self._touched = set()
+        return Frozen(len(self), words, FrozenVectors(self._vectors))
+
+    def thaw(self) -> None:
+        """Go on as before: what was frozen could not be saved."""
+        self._lexical.thaw()
+        self._touched = None
+
+    def take_over(self, frozen: Frozen, saved: Columns) -> None:
+        """Go on with what was saved of `frozen`, and with what has changed since."""
+        vectors = CellIndex.restored(saved, len(self))
+        for row in self._touched or ():
+            vector = self._vectors.of(row)
+            if vector is None:
+                vectors.remove(row)
+            else:
+                vectors.put(row, vector)
+        self._vectors = vectors
+        self._lexical.replace(Postings(saved), frozen.words.gone)
+        self._touched = None
 
     def __len__(self) -> int:
         """Return the number of rows, those that were removed included."""
@@ -127,6 +213,7 @@ class Retriever:
         """Give a memory its vector, float32 [d], L2-normalized; one that is gone meanwhile is left alone."""
         if (row := self._catalog.row(slot)) is not None:
             self._vectors.put(row, vector)
+            self._touch(row)
             self._reranker.discard(slot)
 
     def set_current(self, slot: int, *, current: bool) -> None:
@@ -135,15 +222,20 @@ class Retriever:
             self._catalog.set_current(row, current=current)
 
     def remove(self, slot: int, text: str, language: str | None) -> None:
-        """Take a memory out of every index; `text` is what it was indexed with."""
+        """Take a memory out of every index; `text` is what it was indexed with, or "" if nobody knows any more."""
         if (row := self._catalog.row(slot)) is not None:
             found = terms(text, language)
             self._lexical.remove(row, found)
             self._soundalikes.remove(set(found))
             self._vectors.remove(row)
+            self._touch(row)
             self._sessions.remove(row)
             self._reranker.discard(slot)
             self._catalog.remove(row)
+
+    def has(self, slot: int) -> bool:
+        """Return whether a memory is indexed."""
+        return self._catalog.row(slot) is not None
 
     def neighbors(self, slot: int) -> tuple[int | None, int | None]:
         """Return the slots of the turns before and after a memory in its session."""
@@ -162,13 +254,16 @@ class Retriever:
         slots: list[int] = self._catalog.slots[rows[self._catalog.alive[rows]]].tolist()
         return slots
 
-    def lexical_scores(self, text: str, language: str | None) -> NDArray[np.float32]:
-        """Return the normalized lexical score of every row for a question, float32 [n].
+    def lexical_scores(self, text: str, language: str | None) -> Scores | Hits:
+        """Return the normalized lexical score of every row for a question, float32 [n]; in a large memory the hits.
 
         Where words of the question were never said, what they sound like counts as well.
         """
-        scores = self._lexical.scores(terms(text, language))
         heard = self._soundalikes.heard(text, language)
+        if self.is_large:
+            hits = self._lexical.search(terms(text, language))
+            return hits if heard is None else hits.or_better(self._lexical.search(heard))
+        scores = self._lexical.scores(terms(text, language))
         return scores if heard is None else np.maximum(scores, self._lexical.scores(heard))
 
     def alike(
@@ -182,13 +277,26 @@ class Retriever:
         vector = self._vectors.of(row) if row is not None else None
         if row is None or vector is None:
             return []
-        cosine = self._vectors.scores(vector)
         said_ms = self._catalog.created_ms[row]
-        other = self._catalog.created_ms <= said_ms if earlier else self._catalog.created_ms >= said_ms
-        other &= self._catalog.same_scope(row) & self._catalog.alive
-        other[row] = False
-        rows = best(np.where(other, cosine + self._lexical.scores(terms(said, language)), np.float32(0)), count)
-        return list(zip(self._catalog.slots[rows].tolist(), cosine[rows].tolist(), strict=True))
+
+        def other(rows: NDArray[np.intp]) -> NDArray[np.bool_]:
+            created_ms = self._catalog.created_ms[rows]
+            others: NDArray[np.bool_] = created_ms <= said_ms if earlier else created_ms >= said_ms
+            others &= self._catalog.same_scope(rows, row) & self._catalog.alive[rows] & (rows != row)
+            return others
+
+        found = terms(said, language)
+        if isinstance(self._vectors, CellIndex):
+            hits = self._lexical.search(found)
+            near = self._vectors.search(vector, ALIKE, other)
+            rows = np.unique(np.concatenate([near, pool.visible_hits(hits, ALIKE, other)]))
+            cosine, lexical = self._vectors.at(rows, vector), hits.at(rows)
+        else:
+            rows = np.arange(len(self))
+            cosine, lexical = self._vectors.scores(vector), self._lexical.scores(found)
+            lexical = np.where(other(rows), lexical, -np.inf).astype(np.float32)
+        nearest = best(cosine + lexical, count)
+        return list(zip(self._catalog.slots[rows[nearest]].tolist(), cosine[nearest].tolist(), strict=True))
 
     def cognates(
         self, slot: int, some: AbstractSet[str], is_one: Callable[[str, str], bool], count: int
@@ -207,11 +315,11 @@ class Retriever:
             if any(is_one(term, one) for one in some)
             for found in self._lexical.holding(term, count)
         }
-        earlier = self._catalog.created_ms <= self._catalog.created_ms[row]
-        earlier &= self._catalog.same_scope(row) & self._catalog.alive
-        near = np.array([found for found in rows if found != row and earlier[found]], np.intp)[:count]
-        cosine = self._vectors.scores(vector)
-        return list(zip(self._catalog.slots[near].tolist(), cosine[near].tolist(), strict=True))
+        others = np.array(sorted(rows - {row}), np.intp)
+        earlier = self._catalog.created_ms[others] <= self._catalog.created_ms[row]
+        earlier &= self._catalog.same_scope(others, row) & self._catalog.alive[others]
+        near = others[earlier][:count]
+        return list(zip(self._catalog.slots[near].tolist(), self._vectors.at(near, vector).tolist(), strict=True))
 
     def frequencies(self, some: Iterable[str]) -> dict[str, int]:
         """Return how many memories hold each term."""
@@ -224,31 +332,32 @@ class Retriever:
         """
         started = perf_counter()
         vectors = question.vectors
-        cosine = self._vectors.scores(vectors.vector) if vectors is not None else None
+        among = self._pool(question) if question.strategy is not Strategy.RECENT else None
         searched = perf_counter()
         rerank_ms = 0.0
         trail = Trail() if question.explain else None
-        if question.strategy is Strategy.RECENT:
+        if among is None:
             rows = self._newest(self._catalog.visible(question.scopes, question.now_ms), question.top_k)
             relevance: Scores = np.ones(len(rows), np.float32)
         else:
-            lexical = self._padded(question.lexical)
-            scores = fuse(lexical, cosine, self._catalog.priors, self._weights.lexical)
+            # From here on `rows` are places in the pool.
+            lexical, cosine, allowed = among.lexical, among.cosine, among.allowed
+            scores = among.scores
             if trail is not None:
-                trail.legs(lexical, cosine, self._catalog.priors, self._weights.lexical)
-            allowed = self._catalog.weights(question.scopes, question.now_ms, self._weights.past)
+                trail.legs(lexical, cosine, among.priors, self._weights.lexical)
             if question.strategy is Strategy.HYBRID:
                 rows = best(scores * allowed, max(CANDIDATES, question.top_k))
-                signals = self._signals(question, rows, np.where(allowed > 0, scores, np.float32(0)))
+                signals = self._signals(question, among, rows)
                 scored = scores[rows] + sum(signals.values())
                 if trail is not None:
                     trail.candidates(rows, scored, signals)
                 largest = 1.0 if lexical is None or cosine is None else 1 + self._weights.lexical
                 if question.reranker is not Reranker.NONE and vectors is not None and len(vectors.tokens):
                     reranking = perf_counter()
-                    rows, scored, added = self._reranker.rerank(
-                        (question.text, question.language), vectors, rows, scored, allowed
+                    first, scored, added = self._reranker.rerank(
+                        (question.text, question.language), vectors, among.at(rows), scored, among.allowed_of
                     )
+                    rows = rows[first]
                     if trail is not None:
                         trail.reranked(Reranker.MAXSIM, rows, added, self._weights.maxsim)
                     largest += self._weights.maxsim
@@ -256,14 +365,16 @@ class Retriever:
                 relevance = scored * allowed[rows] / np.float32(largest)
                 if lexical is not None:
                     # What was said a moment ago has no vector yet: its words alone say how relevant it is.
-                    relevance = np.where(self._vectors.present(rows), relevance, lexical[rows] * allowed[rows])
+                    embedded = self._vectors.present(among.at(rows))
+                    relevance = np.where(embedded, relevance, lexical[rows] * allowed[rows])
                 order = np.lexsort((-rows, -relevance))[: question.top_k]
                 rows, relevance = rows[order], relevance[order]
             else:
                 rows = best(scores * allowed, question.top_k)
                 relevance = scores[rows] * allowed[rows]
         enough = relevance >= question.min_relevance
-        slots = tuple(self._catalog.slots[rows[enough]].tolist())
+        shown = rows[enough] if among is None else among.at(rows[enough])
+        slots = tuple(self._catalog.slots[shown].tolist())
         done = perf_counter()
         return Found(
             slots,
@@ -290,23 +401,39 @@ class Retriever:
             whys=tuple(found.whys[place] for place in order) if found.whys else (),
         )
 
-    def _signals(self, question: Question, rows: NDArray[np.intp], scores: Scores) -> dict[str, Scores]:
-        """Return what else speaks for `rows`, float32 [len(rows)], by its name; `scores` are those of all.
+    def _pool(self, question: Question) -> Pool:
+        query = question.vectors.vector if question.vectors is not None else None
+        if isinstance(self._vectors, VectorIndex):
+            allowed = self._catalog.weights(question.scopes, question.now_ms, self._weights.past)
+            lexical = question.lexical.all() if isinstance(question.lexical, Hits) else question.lexical
+            return pool.everything(self._catalog, self._vectors, lexical, query, allowed, self._weights)
+        hits = Hits.of(question.lexical) if isinstance(question.lexical, np.ndarray) else question.lexical
+        allowed_of = partial(
+            self._catalog.weights_of, scopes=question.scopes, now_ms=question.now_ms, past=self._weights.past
+        )
+        return pool.candidates(self._catalog, self._vectors, hits, query, allowed_of, self._weights)
 
-        What the asker may not see has the score 0, so that it lends nothing to its neighbors.
-        """
+    def _touch(self, row: int) -> None:
+        """Note a change that what is being saved just now may lack."""
+        if self._touched is not None:
+            self._touched.add(row)
+
+    def _signals(self, question: Question, among: Pool, places: NDArray[np.intp]) -> dict[str, Scores]:
+        """Return what else speaks for some places of the pool, float32 [len(places)], by its name."""
+        rows = among.at(places)
         names = [fold(word) for word in question.text.replace("'s", " ").split()]
         named = self._catalog.said_by(names, rows) * np.float32(self._weights.speaker)
         said_then = self._catalog.said_within(spans(question.text, question.asked_at), rows)
         time = said_then * np.float32(self._weights.time)
-        return {"speaker": named, "time": time, **self._sessions.gains(rows, scores, self._weights)}
-
-    def _padded(self, lexical: NDArray[np.float32] | None) -> NDArray[np.float32] | None:
-        """Rows that were added since the lexical search have no score in it."""
-        if lexical is None or len(lexical) == len(self._catalog):
-            return lexical
-        return np.pad(lexical, (0, len(self._catalog) - len(lexical)))
+        return {
+            "speaker": named,
+            "time": time,
+            **self._sessions.gains(rows, among.scores[places], among.scores_of, self._weights),
+        }
 
     def _newest(self, visible: NDArray[np.bool_], count: int) -> NDArray[np.intp]:
         rows = np.flatnonzero(visible & self._catalog.current)
+        if len(rows) > count:
+            least = np.partition(self._catalog.created_ms[rows], len(rows) - count)[len(rows) - count]
+            rows = rows[self._catalog.created_ms[rows] >= least]
         return rows[np.lexsort((-rows, -self._catalog.created_ms[rows]))][:count]

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
+import hashlib
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -9,6 +13,7 @@ from .growing import GrowingArray
 from .weights import Weights
 
 Rows = NDArray[np.intp]
+Columns = Mapping[str, NDArray[Any]]
 Scores = NDArray[np.float32]
 
 NONE = -1
@@ -21,11 +26,39 @@ class Sessions:
     def __init__(self) -> None:
         """Make an empty list."""
         self._session: GrowingArray[np.int32] = GrowingArray(np.int32)
-        self._before: GrowingArray[np.int64] = GrowingArray(np.int64)
-        self._after: GrowingArray[np.int64] = GrowingArray(np.int64)
+        self._before: GrowingArray[np.int32] = GrowingArray(np.int32)
+        self._after: GrowingArray[np.int32] = GrowingArray(np.int32)
         self._asks: GrowingArray[np.bool_] = GrowingArray(np.bool_)
-        self._numbers: dict[str, int] = {}
-        self._last: dict[int, int] = {}
+        self._numbers: dict[int, int] = {}
+        self._last: GrowingArray[np.int32] = GrowingArray(np.int32)
+
+    @classmethod
+    def restored(cls, columns: Columns, digests: NDArray[np.uint64], alive: NDArray[np.bool_]) -> Sessions:
+        """Return the sessions as they were saved: columns, the digest of each session, and the rows that are there."""
+        sessions = cls()
+        session = np.where(alive, columns["session"], NONE).astype(np.int32)
+        before, after = np.full(len(session), NONE, np.int32), np.full(len(session), NONE, np.int32)
+        last = np.full(len(digests), NONE, np.int32)
+        in_order = np.argsort(session, kind="stable")
+        in_order = in_order[session[in_order] != NONE]
+        next_to = session[in_order[1:]] == session[in_order[:-1]]
+        before[in_order[1:][next_to]] = in_order[:-1][next_to]
+        after[in_order[:-1][next_to]] = in_order[1:][next_to]
+        ends = np.append(~next_to, True)[: len(in_order)]
+        last[session[in_order[ends]]] = in_order[ends]
+        sessions._session, sessions._asks = GrowingArray.of(session), GrowingArray.of(columns["asks"].copy())
+        sessions._before, sessions._after = GrowingArray.of(before), GrowingArray.of(after)
+        sessions._numbers = {digest: number for number, digest in enumerate(digests.tolist())}
+        sessions._last = GrowingArray.of(last)
+        return sessions
+
+    def columns(self) -> dict[str, GrowingArray[Any]]:
+        """Return what is to be saved of the rows, by name; the rest follows from it."""
+        return {"session": self._session, "asks": self._asks}
+
+    def digests(self) -> NDArray[np.uint64]:
+        """Return what stands for each session, [sessions]."""
+        return np.fromiter(self._numbers, np.uint64, len(self._numbers))
 
     def add(self, session: str | None, *, asks: bool) -> None:
         """Add a row, in the order of the talk; `asks` says that it is a question."""
@@ -33,9 +66,11 @@ class Sessions:
         before = NONE
         number = NONE
         if session is not None:
-            number = self._numbers.setdefault(session, len(self._numbers))
-            before = self._last.get(number, NONE)
-            self._last[number] = row
+            number = self._numbers.setdefault(_digest(session), len(self._numbers))
+            if number == len(self._last):
+                self._last.append(NONE)
+            before = int(self._last.values[number])
+            self._last.values[number] = row
             if before != NONE:
                 self._after.values[before] = row
         self._session.append(number)
@@ -51,10 +86,8 @@ class Sessions:
             self._after.values[before] = after
         if after != NONE:
             self._before.values[after] = before
-        elif before != NONE:
-            self._last[number] = before
-        else:
-            self._last.pop(number, None)
+        elif number != NONE:
+            self._last.values[number] = before
         self._session.values[row] = NONE
         self._before.values[row] = NONE
         self._after.values[row] = NONE
@@ -66,7 +99,7 @@ class Sessions:
 
     def before(self, rows: Rows) -> Rows:
         """Return for each of `rows` the row of the turn before it in its session, or `NONE`; `NONE` has none."""
-        before: Rows = np.where(rows == NONE, NONE, self._before.values[rows])
+        before: Rows = np.where(rows == NONE, NONE, self._before.values[rows]).astype(np.intp)
         return before
 
     def asks(self, rows: Rows) -> NDArray[np.bool_]:
@@ -74,18 +107,20 @@ class Sessions:
         asks: NDArray[np.bool_] = (rows != NONE) & self._asks.values[rows]
         return asks
 
-    def gains(self, rows: Rows, scores: Scores, weights: Weights) -> dict[str, Scores]:
+    def gains(
+        self, rows: Rows, scores: Scores, scores_of: Callable[[Rows], Scores], weights: Weights
+    ) -> dict[str, Scores]:
         """Return what `rows` gain from the turns before them and from their session, each float32 [len(rows)].
 
-        `scores` are those of all rows, float32 [n].
+        `scores` are theirs, float32 [len(rows)]; `scores_of` returns those of any rows.
         """
-        over = np.maximum(scores - np.float32(weights.carried_from), 0)
         before = self.before(rows)
         share = np.where(self.asks(before), np.float32(weights.after_question), np.float32(weights.after_turn))
-        return {
-            "turn before": np.where(before == NONE, np.float32(0), over[before] * share),
-            "session": self._session_gains(rows, over[rows], weights),
-        }
+        gained = np.zeros(len(rows), np.float32)
+        follows = before != NONE
+        if follows.any():
+            gained[follows] = _over(scores_of(before[follows]), weights) * share[follows]
+        return {"turn before": gained, "session": self._session_gains(rows, _over(scores, weights), weights)}
 
     def _session_gains(self, rows: Rows, over: Scores, weights: Weights) -> Scores:
         sessions = self._session.values[rows]
@@ -98,3 +133,13 @@ class Sessions:
         gains = np.zeros(len(rows), np.float32)
         gains[order] = sums[first] * (weights.session / BEST_OF_A_SESSION)
         return gains
+
+
+def _over(scores: Scores, weights: Weights) -> Scores:
+    over: Scores = np.maximum(scores - np.float32(weights.carried_from), 0)
+    return over
+
+
+def _digest(session: str) -> int:
+    """Stands for the name of a session, which may be long and is nobody's business in a saved index."""
+    return int.from_bytes(hashlib.blake2b(session.encode(errors="replace"), digest_size=8).digest(), "little")

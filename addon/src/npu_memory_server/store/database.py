@@ -88,7 +88,10 @@ def truncate_log(connection: sqlite3.Connection) -> bool:
 def integrity_faults(connection: sqlite3.Connection, *, quick: bool) -> list[str]:
     """Return what SQLite's own check finds, at most ten lines; none for a sound database."""
     pragma = "quick_check" if quick else "integrity_check"
-    lines = [str(row[0]) for row in connection.execute(f"PRAGMA {pragma}(10)")]
+    try:
+        lines = [str(row[0]) for row in connection.execute(f"PRAGMA {pragma}(10)")]
+    except UnicodeDecodeError:
+        return ["the names of its tables are no text"]
     return [] if lines == ["ok"] else lines
 
 

@@ -120,7 +120,7 @@ def forget(connection: sqlite3.Connection, memory_ids: Sequence[str], now: datet
 
 def purge_expired(connection: sqlite3.Connection, now: datetime) -> int:
     """Remove what was only to be kept until a moment that has passed, as if it had never been; returns how many."""
-    expired = tuple(_records(connection, "WHERE expires_ms <= ?", (milliseconds(now),)))
+    expired = tuple(_records(connection, "WHERE expires_ms IS NOT NULL AND expires_ms <= ?", (milliseconds(now),)))
     _remove(connection, expired)
     return len(expired)
 
@@ -163,6 +163,23 @@ def by_slot(connection: sqlite3.Connection, slots: Sequence[int]) -> dict[int, R
 def every(connection: sqlite3.Connection) -> Iterator[StoredRecord]:
     """Yield all memories, oldest slot first."""
     return _records(connection, "ORDER BY slot", ())
+
+
+def after(connection: sqlite3.Connection, slot: int, count: int) -> list[StoredRecord]:
+    """Return the first `count` memories behind a slot, oldest first."""
+    return list(_records(connection, "WHERE slot > ? ORDER BY slot LIMIT ?", (slot, count)))
+
+
+def past(connection: sqlite3.Connection) -> int:
+    """Return how many memories hold no longer."""
+    counted: int = connection.execute("SELECT count(*) FROM memory WHERE valid_to_ms IS NOT NULL").fetchone()[0]
+    return counted
+
+
+def total(connection: sqlite3.Connection) -> int:
+    """Return how many memories there are."""
+    counted: int = connection.execute("SELECT count(*) FROM memory").fetchone()[0]
+    return counted
 
 
 def unexamined(connection: sqlite3.Connection) -> Iterator[StoredRecord]:

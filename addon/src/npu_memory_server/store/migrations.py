@@ -64,6 +64,23 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
         "ALTER TABLE memory ADD COLUMN is_instruction INTEGER NOT NULL DEFAULT 0",
         "CREATE INDEX memory_session ON memory (session, slot) WHERE session IS NOT NULL",
     ),
+    # What has changed since the indexes were saved, so that a start need not read everything; and a million memories
+    # must not be read to find the few that have expired, were not looked at, or have no vector.
+    (
+        "CREATE TABLE change (number INTEGER PRIMARY KEY AUTOINCREMENT, slot INTEGER NOT NULL) STRICT",
+        """CREATE TRIGGER change_added AFTER INSERT ON memory
+            BEGIN INSERT INTO change (slot) VALUES (new.slot); END""",
+        """CREATE TRIGGER change_updated AFTER UPDATE ON memory
+            BEGIN INSERT INTO change (slot) VALUES (new.slot); END""",
+        """CREATE TRIGGER change_removed AFTER DELETE ON memory
+            BEGIN INSERT INTO change (slot) VALUES (old.slot); END""",
+        """CREATE TRIGGER change_embedded AFTER INSERT ON vector
+            BEGIN INSERT INTO change (slot) VALUES (new.slot); END""",
+        "CREATE INDEX vector_made ON vector (embedder, slot) WHERE tokens IS NOT NULL",
+        "CREATE INDEX memory_past ON memory (slot) WHERE valid_to_ms IS NOT NULL",
+        "CREATE INDEX memory_expiring ON memory (expires_ms) WHERE expires_ms IS NOT NULL",
+        "CREATE INDEX memory_not_looked_at ON memory (slot) WHERE secrets IS NULL",
+    ),
 )
 
 

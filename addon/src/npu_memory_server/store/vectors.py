@@ -49,6 +49,36 @@ def every(connection: sqlite3.Connection, embedder: int, dimensions: int) -> Ite
     return ((slot, np.frombuffer(blob, "<f4")) for slot, blob in rows if len(blob) == dimensions * 4)
 
 
+def by_slot(
+    connection: sqlite3.Connection, embedder: int, dimensions: int, slots: Sequence[int]
+) -> Iterator[tuple[int, Vector]]:
+    """Yield what `every` yields, for some slots."""
+    for start in range(0, len(slots), SLOTS_A_QUERY):
+        some = [int(slot) for slot in slots[start : start + SLOTS_A_QUERY]]
+        rows = connection.execute(
+            f"SELECT slot, vector FROM vector WHERE slot IN ({', '.join('?' * len(some))}) AND embedder = ? "
+            "AND tokens IS NOT NULL",
+            (*some, embedder),
+        )
+        for slot, blob in rows:
+            if len(blob) == dimensions * 4:
+                yield slot, np.frombuffer(blob, "<f4")
+
+
+def missing(connection: sqlite3.Connection, embedder: int) -> list[int]:
+    """Return the slots of the memories that have no vector of this embedder, oldest first."""
+    made = connection.execute("SELECT count(*) FROM vector WHERE embedder = ? AND tokens IS NOT NULL", (embedder,))
+    everything = connection.execute("SELECT count(*) FROM memory")
+    if made.fetchone()[0] == everything.fetchone()[0]:
+        return []
+    rows = connection.execute(
+        "SELECT slot FROM memory WHERE slot NOT IN "
+        "(SELECT slot FROM vector WHERE embedder = ? AND tokens IS NOT NULL) ORDER BY slot",
+        (embedder,),
+    )
+    return [row[0] for row in rows]
+
+
 def tokens(connection: sqlite3.Connection, slots: Sequence[int], reduced: int) -> dict[int, TokenVectors]:
     """Return the token vectors of these slots, int8 [tokens, reduced]; those that have none are left out."""
     found: dict[int, TokenVectors] = {}

@@ -1,0 +1,216 @@
+"""Keeping the indexes of a large memory: saving them, and catching up with what the saved ones lack."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+import contextlib
+from functools import partial
+import logging
+from pathlib import Path
+import sqlite3
+import threading
+from time import monotonic
+from typing import TypeVar
+
+from . import saving
+from .indexes import Indexes
+from .saving import Reached
+from .store import changes, memories, vectors
+from .store.array_file import DamagedFileError
+from .store.group_commit import GroupCommit
+from .store.memories import StoredRecord
+
+LOGGER = logging.getLogger(__name__)
+Result = TypeVar("Result")
+
+TICK_SECONDS = 1.0
+RECENT_SHARE = 8
+"""The indexes are saved when the memories that came since are this part of all."""
+QUIET_SECONDS = 60.0
+WORTH_SAVING = 2_000
+"""After a quiet minute so many new memories are enough, so that the next start has few to catch up with."""
+AGAIN_SECONDS = 60.0
+"""After saving has failed, a full disk for instance."""
+LAST_CHANCE_SECONDS = 5.0
+"""How long a closing memory may take to get what was forgotten out of the file."""
+READ_AT_ONCE = 256
+TAKEN_AT_ONCE = 16
+"""Memories for whose indexing a question waits at most."""
+DISCARDED_AT_ONCE = 20_000
+
+
+class IndexKeeper:
+    """Owns the task and the thread that save and catch up; belongs to one event loop."""
+
+    def __init__(
+        self,
+        directory: Path,
+        indexes: Indexes,
+        writer: GroupCommit,
+        embedder: tuple[str, int, int],
+        reached: Reached,
+    ) -> None:
+        """`embedder` is fingerprint, number and dimensions; `reached` says how far the indexes go."""
+        self._directory = directory
+        self._indexes = indexes
+        self._writer = writer
+        self._fingerprint, self._number, self._dimensions = embedder
+        self._stopping = threading.Event()
+        self._thread = ThreadPoolExecutor(1, "npu-memory-indexing")
+        self._forgotten = False
+        self._is_partial = reached.slot is not None
+        self._rows = 0
+        self._grown_at = monotonic()
+        self._not_before = 0.0
+        self._share = 1.0 if reached.slot is None else 0.0
+        self._reached = reached
+        self._caught_up = asyncio.Event()
+        if reached.slot is not None or indexes.is_large:
+            indexes.fall_behind()
+        else:
+            self._caught_up.set()
+        self._saving: asyncio.Task[bool] | None = None
+        self._task = asyncio.create_task(self._run(), name="npu-memory-indexing")
+
+    @property
+    def share(self) -> float:
+        """How much of the memory can be found: less than 1 while the indexes are made anew."""
+        return 1.0 if self._caught_up.is_set() else self._share
+
+    async def caught_up(self) -> None:
+        """Wait until everything that is stored can be found."""
+        await self._caught_up.wait()
+
+    def forgotten(self) -> None:
+        """Note that something was forgotten that may be in the file."""
+        self._forgotten = True
+
+    async def close(self) -> None:
+        """Stop; what is not saved is caught up with at the next start. What was forgotten leaves the file before."""
+        self._task.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await self._task
+        timer = asyncio.get_running_loop().call_later(LAST_CHANCE_SECONDS, self._stopping.set)
+        if self._saving is not None and not self._saving.done():
+            await self._saving
+        if self._forgotten and self._indexes.is_large and self._caught_up.is_set():
+            await self._save()
+        timer.cancel()
+        self._stopping.set()
+        await asyncio.to_thread(self._thread.shutdown)
+
+    async def save(self) -> bool:
+        """Save the indexes now; returns whether that worked."""
+        if self._saving is None or self._saving.done():
+            self._saving = asyncio.create_task(self._save(), name="npu-memory-saving")
+        return await asyncio.shield(self._saving)
+
+    async def _run(self) -> None:
+        if not self._caught_up.is_set():
+            try:
+                await self._catch_up()
+            except Exception as error:  # noqa: BLE001 - what was found so far stays findable
+                LOGGER.error("The indexes lack memories until the next start: %s", type(error).__name__)  # noqa: TRY400 - a traceback may quote a memory
+                return
+        while True:
+            await asyncio.sleep(TICK_SECONDS)
+            if self._is_due():
+                await self.save()
+
+    def _is_due(self) -> bool:
+        now = monotonic()
+        rows, recent, large = self._indexes.search(lambda found: (len(found), found.recent, found.is_large))
+        if rows != self._rows:
+            self._rows, self._grown_at = rows, now
+        if now < self._not_before or rows < saving.LARGE:
+            return False
+        quiet = now - self._grown_at > QUIET_SECONDS and recent >= WORTH_SAVING
+        whole = self._is_partial and self._caught_up.is_set()
+        return not large or self._forgotten or whole or quiet or recent >= max(saving.LARGE, rows // RECENT_SHARE)
+
+    async def _save(self) -> bool:
+        """Runs to its end or until `_stopping`; the old indexes serve meanwhile."""
+        forgotten, self._forgotten = self._forgotten, False
+        try:
+            reached = Reached(await self._write(changes.newest)) if self._caught_up.is_set() else self._reached
+            name, frozen = await self._work(
+                lambda: saving.save(self._directory, self._indexes.search, self._fingerprint, reached, self._stopping)
+            )
+            await self._write(lambda connection: changes.note_saved(connection, name))
+            await self._work(lambda: saving.take_over(self._directory, name, self._indexes.search, frozen))
+            saving.remove_others(self._directory, name)
+            while await self._write(lambda connection: changes.discard(connection, reached.change, DISCARDED_AT_ONCE)):
+                pass
+        except (OSError, DamagedFileError) as error:
+            self._forgotten |= forgotten
+            self._not_before = monotonic() + AGAIN_SECONDS
+            if not self._stopping.is_set():
+                reason = error.strerror if isinstance(error, OSError) else str(error)
+                LOGGER.warning("The indexes could not be saved and will be later: %s", reason)
+            return False
+        self._is_partial = reached.slot is not None
+        return True
+
+    async def _catch_up(self) -> None:
+        """Take in what the indexes lack: everything behind the newest slot, then whatever has changed."""
+        total = await self._work(lambda: self._read(memories.total))
+        slot = self._reached.slot
+        if slot is not None:
+            LOGGER.info("The indexes of %s memories are made anew in the background", total)
+            while batch := await self._work(
+                partial(self._read, partial(memories.after, slot=slot, count=READ_AT_ONCE))
+            ):
+                await self._work(partial(self._take_in, batch, ()))
+                slot = batch[-1].slot
+                self._reached = Reached(self._reached.change, slot)
+                self._share = self._indexes.search(len) / max(total, 1)
+                if self._is_due():
+                    await self.save()
+        while True:
+            now = await self._write(changes.newest)
+            slots = await self._work(partial(self._read, partial(changes.since, number=self._reached.change)))
+            for start in range(0, len(slots), READ_AT_ONCE):
+                await self._work(partial(self._refresh, slots[start : start + READ_AT_ONCE]))
+                if self._is_due():
+                    await self.save()
+            self._reached = Reached(now)
+            if await self._write(partial(self._is_all, known=now)):
+                break
+        self._caught_up.set()
+
+    def _behind(self, slot: int) -> list[StoredRecord]:
+        return self._read(lambda reader: memories.after(reader, slot, READ_AT_ONCE))
+
+    def _is_all(self, connection: sqlite3.Connection, known: int) -> bool:
+        """Runs on the writer's thread, so that nothing is stored between the look and the change."""
+        if changes.newest(connection) != known:
+            return False
+        self._indexes.caught_up()
+        return True
+
+    def _refresh(self, slots: list[int]) -> None:
+        records = self._read(lambda reader: memories.by_slot(reader, slots))
+        gone = [slot for slot in slots if slot not in records]
+        if gone:
+            self._forgotten = True
+        self._take_in([StoredRecord(slot, records[slot]) for slot in sorted(records)], gone)
+
+    def _take_in(self, stored: list[StoredRecord], gone: list[int] | tuple[()]) -> None:
+        slots = [one.slot for one in stored]
+        made = self._read(lambda reader: dict(vectors.by_slot(reader, self._number, self._dimensions, slots)))
+        for start in range(0, max(len(stored), 1), TAKEN_AT_ONCE):
+            some = stored[start : start + TAKEN_AT_ONCE]
+            self._indexes.catch_up(some, made, gone if start == 0 else ())
+            if self._stopping.is_set():
+                return
+
+    def _read(self, work: Callable[[sqlite3.Connection], Result]) -> Result:
+        return self._indexes.read(work)
+
+    async def _work(self, work: Callable[[], Result]) -> Result:
+        return await asyncio.get_running_loop().run_in_executor(self._thread, work)
+
+    async def _write(self, work: Callable[[sqlite3.Connection], Result]) -> Result:
+        return await asyncio.wrap_future(self._writer.submit_alone(work))
