@@ -4,8 +4,8 @@
 
 Runs the sample household, and LoCoMo where a copy is given by its path, through this project's memory in its settings,
 through plain BM25 and through the hybrid of the system before it; or, with --ablate, through this project's memory
-alone with each part of its retrieval off in turn. It needs benchmarks/requirements.txt, the server's package and its
-models (NPU_MEMORY_MODEL_DIR).
+alone with each part of its retrieval off in turn. Cross-encoders that were fetched are among the settings. It needs
+benchmarks/requirements.txt, the server's package and its models (NPU_MEMORY_MODEL_DIR).
 """
 
 from __future__ import annotations
@@ -77,7 +77,7 @@ async def answers(corpora: Iterable[Corpus], models: Path) -> Answers:
     found: dict[str, list[Judged]] = defaultdict(list)
     for corpus in corpora:
         print(corpus.name, file=sys.stderr)
-        for ways in (await ask_in_every_setting(corpus, ours), baselines(corpus, full)):
+        for ways in (await ask_in_every_setting(corpus, ours, models.parent), baselines(corpus, full)):
             for name, judged in ways.items():
                 found[name] += judged
     return found

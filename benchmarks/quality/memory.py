@@ -15,15 +15,18 @@ from npu_memory_server.embedding.base import Embedder
 from npu_memory_server.errors import NpuMemoryError
 from npu_memory_server.evaluation import Judged
 from npu_memory_server.memory import Memory, RecallDefaults
+from npu_memory_server.reranking.registry import MODEL_FILES, is_cross_encoder
+from npu_memory_server.reranking.shelf import Places, Shelf
 from npu_memory_server.wire import Reranker, Strategy
 
 from .corpora import Corpus
 
 
-def settings() -> dict[str, tuple[Strategy, Reranker]]:
-    """Return the settings to compare by name, the default first."""
+def settings(models: Path) -> dict[str, tuple[Strategy, Reranker]]:
+    """Return the settings to compare by name, the default first; with the cross-encoders that are among the models."""
     default = RecallDefaults().reranker
-    others = [reranker for reranker in (Reranker.MAXSIM, Reranker.NONE) if reranker is not default]
+    fetched = [reranker for reranker in MODEL_FILES if (models / reranker).is_dir()]
+    others = [reranker for reranker in (Reranker.MAXSIM, Reranker.NONE, *fetched) if reranker is not default]
     return {
         f"hybrid, {default} (default)": (Strategy.HYBRID, default),
         **{f"hybrid, reranker {reranker}": (Strategy.HYBRID, reranker) for reranker in others},
@@ -32,11 +35,16 @@ def settings() -> dict[str, tuple[Strategy, Reranker]]:
     }
 
 
-async def ask_in_every_setting(corpus: Corpus, embedder: Embedder) -> dict[str, list[Judged]]:
+async def ask_in_every_setting(corpus: Corpus, embedder: Embedder, models: Path) -> dict[str, list[Judged]]:
     """Return what each setting finds for every question; one that cannot be had here is said and left out."""
     found: dict[str, list[Judged]] = {}
-    async with filled(corpus, embedder) as memory:
-        for name, (strategy, reranker) in settings().items():
+    ways = settings(models)
+    shelf = Shelf(Places(models))
+    for _, reranker in ways.values():
+        if is_cross_encoder(reranker):
+            shelf.load(reranker)
+    async with filled(corpus, embedder, shelf) as memory:
+        for name, (strategy, reranker) in ways.items():
             questions = [
                 replace(question, request=replace(question.request, strategy=strategy, reranker=reranker))
                 for question in corpus.questions
@@ -54,10 +62,10 @@ async def ask_in_every_setting(corpus: Corpus, embedder: Embedder) -> dict[str, 
 
 
 @asynccontextmanager
-async def filled(corpus: Corpus, embedder: Embedder) -> AsyncIterator[Memory]:
+async def filled(corpus: Corpus, embedder: Embedder, shelf: Shelf | None = None) -> AsyncIterator[Memory]:
     """Open a memory that holds a corpus; it is removed afterwards."""
     with tempfile.TemporaryDirectory(prefix="npu-memory-quality-") as folder:
-        memory = await Memory.open(Path(folder), embedder)
+        memory = await Memory.open(Path(folder), embedder, shelf=shelf)
         try:
             await fill(memory, corpus)
             yield memory
