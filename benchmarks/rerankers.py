@@ -2,9 +2,9 @@
 
 Makes a model of the shape of ms-marco-MiniLM-L-12-v2 with random weights, int8 as flashrank has them (its time is that
 of the real one, its order means nothing), or takes a real one from a folder. Measures five memories of the sample
-household read at their real lengths and, in turns with that, padded to 512 tokens in one batch as flashrank does; and
-then whole recalls with a budget, among memories of all lengths. Where others use the machine, the time that Linux kept
-this process waiting for a processor is given beside it.
+household read at their real lengths and, in turns with that, in one batch that is padded to 512 tokens, and in one that
+is padded to its longest, as flashrank does; and then whole recalls with a budget, among memories of all lengths. Where
+others use the machine, the time that Linux kept this process waiting for a processor is given beside it.
 
     script/benchmark rerankers [--model FOLDER] [--rounds N] [--budget MS] [--json FILE]
 """
@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 import contextlib
 import json
 import logging
@@ -63,10 +63,10 @@ def made(folder: Path, tokenizer: Path) -> Path:
     return model
 
 
-class Padded:
-    """The same model as flashrank runs it: all pairs in one batch, each as long as the model reads."""
+class Batch:
+    """The same model, reading all pairs in one batch, each padded to `length` tokens or to the longest of them."""
 
-    def __init__(self, files: CrossEncoderFiles) -> None:
+    def __init__(self, files: CrossEncoderFiles, length: int | None) -> None:
         """Load it with one thread, as the other one is."""
         options = ort.SessionOptions()
         options.intra_op_num_threads = 1
@@ -74,7 +74,7 @@ class Padded:
         self._inputs = [node.name for node in self._session.get_inputs()]
         self._tokenizer = Tokenizer.from_file(str(files.tokenizer))
         self._tokenizer.enable_truncation(PADDED_TO)
-        self._tokenizer.enable_padding(length=PADDED_TO)
+        self._tokenizer.enable_padding(length=length)
 
     def judge(self, question: str, texts: Sequence[str]) -> None:
         """Read all texts with the question."""
@@ -87,28 +87,37 @@ class Padded:
         self._session.run(None, {name: np.array(given[name], np.int64) for name in self._inputs})
 
 
-def trimmed_and_padded(files: CrossEncoderFiles, rounds: int) -> dict[str, Any]:
-    """Read five memories in both ways in turns; returns ms (p50) and what the padded way takes as a multiple."""
-    ours, padded = CrossEncoder(files), Padded(files)
+def one_by_one_and_in_batches(files: CrossEncoderFiles, rounds: int) -> dict[str, Any]:
+    """Read five memories in each way in turns; returns ms (p50), and what a batch takes as a multiple of one by one."""
+    alone, padded, longest = CrossEncoder(files), Batch(files, PADDED_TO), Batch(files, None)
+    ways: dict[str, Callable[[str, Sequence[str]], object]] = {
+        "one_by_one": lambda question, texts: alone.judge(question, texts, perf_counter() + UNHURRIED_SECONDS),
+        f"batch_padded_to_{PADDED_TO}": padded.judge,
+        "batch_padded_to_its_longest": longest.judge,
+    }
     chosen = random.Random(3)  # noqa: S311 - to choose examples
     questions, memories = _lines("questions.jsonl"), _lines("memories.jsonl")
-    figures: dict[str, list[float]] = {"trimmed": [], "padded": []}
+    took: dict[str, list[float]] = {name: [] for name in ways}
     for number in tqdm(range(rounds + 1), desc="five memories", disable=None):
         question = chosen.choice(questions)
         texts = chosen.sample(memories, CANDIDATES)
-        began = perf_counter()
-        ours.judge(question, texts, began + UNHURRIED_SECONDS)
-        between = perf_counter()
-        padded.judge(question, texts)
-        ended = perf_counter()
-        if number:  # the first one of each allocates
-            figures["trimmed"].append((between - began) * 1000)
-            figures["padded"].append((ended - between) * 1000)
-    ratios = [long / short for long, short in zip(figures["padded"], figures["trimmed"], strict=True)]
+        for name, judge in ways.items():
+            began = perf_counter()
+            judge(question, texts)
+            if number:  # the first one of each allocates
+                took[name].append((perf_counter() - began) * 1000)
+    first = took["one_by_one"]
+    ratios = {
+        name: [long / short for long, short in zip(times, first, strict=True)]
+        for name, times in took.items()
+        if times is not first
+    }
     return {
         "candidates": CANDIDATES,
-        "ms_p50": {way: statistics.median(times) for way, times in figures.items()},
-        "padded_as_multiple": {"p50": statistics.median(ratios), "least": min(ratios)},
+        "ms_p50": {name: statistics.median(times) for name, times in took.items()},
+        "as_multiple_of_one_by_one": {
+            name: {"p50": statistics.median(values), "least": min(values)} for name, values in ratios.items()
+        },
     }
 
 
@@ -191,7 +200,7 @@ def main() -> None:
         figures = {
             "machine": f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}",
             "model": str(options.model) if options.model else "12 layers of 384, random weights, int8",
-            "five": trimmed_and_padded(find_files(model), options.rounds),
+            "five": one_by_one_and_in_batches(find_files(model), options.rounds),
             "budget": asyncio.run(within_a_budget(Path(scratch), model, models, options.questions, options.budget)),
         }
     if options.json:

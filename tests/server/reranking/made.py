@@ -64,7 +64,7 @@ def train(tokenizer: Path, pairs: Sequence[tuple[str, str]], belongs: Sequence[b
 def run(
     session: ort.InferenceSession, tokenizer: Path, question: str, text: str, padded_to: int | None = None
 ) -> NDArray[np.float32]:
-    """Return the logits of a pair by the plain way, float32 [1, n]; perhaps padded, as flashrank does."""
+    """Return the logits of a pair by the plain way, float32 [1, n]; padded, if wanted."""
     reading = Tokenizer.from_file(str(tokenizer))
     reading.no_padding()
     reading.enable_truncation(512)
