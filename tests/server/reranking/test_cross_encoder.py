@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+import shutil
 from time import perf_counter
 
 import numpy as np
@@ -10,9 +11,20 @@ import onnxruntime as ort
 import pytest
 
 from benchmarks.made_cross_encoder import TINYBERT_L2, Shape, cross_encoder as make, random_weights
+from npu_memory_server.embedding.manifest import (
+    MANIFEST_NAME,
+    FileRole,
+    ModelFile,
+    ModelKind,
+    ModelManifest,
+    Pooling,
+    Precision,
+    dump_manifest,
+    sha256_of,
+)
 from npu_memory_server.errors import ModelError
 from npu_memory_server.reranking.cross_encoder import CrossEncoder
-from npu_memory_server.reranking.files import SUMS, find_files, verify_sums, write_sums
+from npu_memory_server.reranking.files import SUMS, find_files, verify_files, write_sums
 from npu_memory_server.reranking.registry import MODEL_FILES
 from npu_memory_server.wire import Reranker
 from tests.server.reranking.conftest import Pair
@@ -142,7 +154,11 @@ def test_one_that_takes_longer_than_was_thought_is_stopped_and_the_next_is_thoug
 
 @pytest.mark.parametrize(
     ("missing", "sentence"),
-    [("tokenizer.json", "lacks tokenizer.json"), ("config.json", "lacks config.json"), ("*.onnx", "0 ONNX files")],
+    [
+        ("tokenizer.json", "lacks tokenizer.json"),
+        ("config.json", "lacks config.json"),
+        ("*.onnx", "lacks an ONNX file"),
+    ],
 )
 def test_a_folder_that_lacks_a_file_is_told_which(models: Path, missing: str, sentence: str) -> None:
     folder = models / Reranker.TINYBERT_L2
@@ -150,6 +166,50 @@ def test_a_folder_that_lacks_a_file_is_told_which(models: Path, missing: str, se
         path.unlink()
 
     with pytest.raises(ModelError, match=sentence):
+        find_files(folder)
+
+
+def test_of_several_models_the_one_with_8_bits_is_taken(models: Path) -> None:
+    folder = models / Reranker.TINYBERT_L2
+    model = find_files(folder).model
+    shutil.copy(model, folder / "flashrank-own_Q.onnx")
+    assert find_files(folder).model.name == "flashrank-own_Q.onnx"
+    assert find_files(folder, MODEL_FILES[Reranker.TINYBERT_L2]).model == model
+    assert find_files(folder, "of-another-name.onnx").model.name == "flashrank-own_Q.onnx"
+    shutil.copy(model, folder / "flashrank-other_Q.onnx")
+
+    with pytest.raises(ModelError, match="has 3 ONNX files"):
+        find_files(folder)
+
+
+def test_a_package_of_the_conversion_is_compared_with_its_manifest(models: Path) -> None:
+    folder = models / Reranker.TINYBERT_L2
+    model, tokenizer = find_files(folder).model, folder / "tokenizer.json"
+    files = tuple(
+        ModelFile(role, path.name, sha256_of(path), path.stat().st_size, precision)
+        for role, path, precision in (
+            (FileRole.ONNX, model, Precision.INT8),
+            (FileRole.TOKENIZER, tokenizer, None),
+        )
+    )
+    manifest = ModelManifest(
+        name="small-pairs",
+        revision="1",
+        kind=ModelKind.CROSS_ENCODER,
+        dimensions=64,
+        max_length=512,
+        pooling=Pooling.CLS,
+        normalize=False,
+        license="Apache-2.0",
+        files=files,
+    )
+    (folder / MANIFEST_NAME).write_text(dump_manifest(manifest))
+    assert verify_files(folder)
+    assert CrossEncoder(find_files(folder)).judge(SHORT, [SHORT], perf_counter() + LATER).reached == 1
+    with tokenizer.open("a") as file:
+        file.write(" ")
+
+    with pytest.raises(ModelError, match=r"tokenizer\.json"):
         find_files(folder)
 
 
@@ -217,9 +277,9 @@ def test_the_shape_of_flashranks_smallest_is_read(tokenizer: Path, tmp_path: Pat
 
 def test_a_file_that_was_altered_after_it_was_fetched_is_found_out(models: Path) -> None:
     folder = models / Reranker.TINYBERT_L2
-    assert not verify_sums(folder)
+    assert not verify_files(folder)
     write_sums(folder)
-    assert verify_sums(folder)
+    assert verify_files(folder)
     with (folder / "tokenizer.json").open("a") as file:
         file.write(" ")
 

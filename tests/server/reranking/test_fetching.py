@@ -14,7 +14,7 @@ import pytest
 from npu_memory_server.errors import ModelError
 from npu_memory_server.reranking import fetching
 from npu_memory_server.reranking.fetching import fetch
-from npu_memory_server.reranking.files import SUMS, verify_sums
+from npu_memory_server.reranking.files import SUMS, verify_files
 from npu_memory_server.reranking.shelf import Places
 from npu_memory_server.wire import Reranker
 from tests.server.process import run_command
@@ -96,7 +96,7 @@ def test_a_reranker_is_fetched_checked_and_there_from_then_on(archive: bytes, tm
         folder = fetch(NAME, tmp_path, address, lambda come, size: seen.append((come, size)))
 
     assert folder == tmp_path / NAME
-    assert verify_sums(folder)
+    assert verify_files(folder)
     assert seen[-1] == (len(archive), len(archive))
     assert left_over(tmp_path) == [NAME]
     Places(tmp_path).load(NAME)  # with the server gone
@@ -107,7 +107,7 @@ def test_a_file_on_the_disk_serves_as_well(trained: Path, tmp_path: Path, prefix
     path = tmp_path / "downloaded.zip"
     path.write_bytes(packed(trained / NAME, prefix))
 
-    assert verify_sums(fetch(NAME, tmp_path / "models", str(path), silent))
+    assert verify_files(fetch(NAME, tmp_path / "models", str(path), silent))
 
 
 def test_one_that_is_there_is_replaced_as_a_whole(archive: bytes, models: Path) -> None:

@@ -9,10 +9,10 @@ from typing import Any
 
 from tqdm import tqdm
 
-from ..embedding.manifest import load_manifest, verify_file
+from ..embedding.manifest import MANIFEST_NAME, load_manifest, verify_file
 from ..errors import ModelError
 from ..reranking.fetching import fetch
-from ..reranking.files import find_files, verify_sums
+from ..reranking.files import find_files, verify_files
 from ..reranking.registry import HUB, MODEL_FILES
 from ..wire import Reranker
 
@@ -21,7 +21,7 @@ def list_models(directory: Path, *, verify: bool, as_json: bool) -> int:
     """Print the models in a folder, with their files' sums checked if asked; returns the exit code."""
     found = [
         *(_package(path.parent, verify=verify) for path in sorted(directory.glob("*/manifest.json"))),
-        *(_reranker(name, directory / name, verify=verify) for name in MODEL_FILES if (directory / name).is_dir()),
+        *(_reranker(name, directory / name, verify=verify) for name in MODEL_FILES if _is_reranker(directory / name)),
     ]
     if as_json:
         print(json.dumps(found))
@@ -51,6 +51,11 @@ def fetch_reranker(reranker: Reranker, directory: Path, source: str | None, *, a
     return 0
 
 
+def _is_reranker(folder: Path) -> bool:
+    """Return whether a folder is flashrank's: a package of the conversion is listed as one."""
+    return folder.is_dir() and not (folder / MANIFEST_NAME).exists()
+
+
 def _package(folder: Path, *, verify: bool) -> dict[str, Any]:
     try:
         manifest = load_manifest(folder)
@@ -66,7 +71,7 @@ def _package(folder: Path, *, verify: bool) -> dict[str, Any]:
 def _reranker(name: Reranker, folder: Path, *, verify: bool) -> dict[str, Any]:
     try:
         find_files(folder, MODEL_FILES[name], verify=False)
-        is_verified = verify and verify_sums(folder)
+        is_verified = verify and verify_files(folder)
     except ModelError as error:
         return {"name": name, "fault": str(error)}
     files = [{"name": path.name, "bytes": path.stat().st_size} for path in sorted(folder.iterdir())]

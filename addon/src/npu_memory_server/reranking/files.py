@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-import hashlib
 import json
 from pathlib import Path
 import re
 from typing import Any
 
+from ..embedding.manifest import MANIFEST_NAME, load_manifest, sha256_of, verify_file
 from ..errors import ModelError
 
 TOKENIZER, CONFIG, TOKENIZER_CONFIG, MARKS = (
@@ -37,25 +37,19 @@ class CrossEncoderFiles:
 
 
 def find_files(folder: Path, model_name: str | None = None, *, verify: bool = True) -> CrossEncoderFiles:
-    """Return the files in a folder; without `model_name` its only ONNX file is the model.
+    """Return the files in a folder: flashrank's, or those of the conversion, which has them in the same layout.
 
-    Files with a `SHA256SUMS` beside them are compared with it, unless not to be verified. Raises `ModelError` with what
-    is missing or wrong.
+    The model is `model_name`, or the only ONNX file, or the only one that ends in `_Q`. The files are compared with
+    their checksums, where there are any, unless not to be verified. Raises `ModelError` with what is missing or wrong.
     """
     if not folder.is_dir():
         raise ModelError(f"There is no folder {folder}.")
-    if model_name is None:
-        models = sorted(folder.glob("*.onnx"))
-        if len(models) != 1:
-            raise ModelError(f"{folder} has {len(models)} ONNX files instead of one.")
-        model = models[0]
-    else:
-        model = folder / model_name
-    missing = [path.name for path in (model, folder / TOKENIZER, folder / CONFIG) if not path.is_file()]
+    model = _model(folder, model_name)
+    missing = [name for name in (TOKENIZER, CONFIG) if not (folder / name).is_file()]
     if missing:
         raise ModelError(f"{folder} lacks {' and '.join(missing)}.")
     if verify:
-        verify_sums(folder)
+        verify_files(folder)
     config = _json(folder / CONFIG)
     tokenizing = _json(folder / TOKENIZER_CONFIG) if (folder / TOKENIZER_CONFIG).is_file() else {}
     marks = _json(folder / MARKS) if (folder / MARKS).is_file() else {}
@@ -70,12 +64,16 @@ def find_files(folder: Path, model_name: str | None = None, *, verify: bool = Tr
 
 def write_sums(folder: Path) -> None:
     """Write the checksums of a folder's files beside them. Raises OSError."""
-    sums = [f"{_sha256(path)}  {path.name}\n" for path in sorted(folder.iterdir()) if path.name != SUMS]
+    sums = [f"{sha256_of(path)}  {path.name}\n" for path in sorted(folder.iterdir()) if path.name != SUMS]
     (folder / SUMS).write_text("".join(sums), encoding="ascii")
 
 
-def verify_sums(folder: Path) -> bool:
+def verify_files(folder: Path) -> bool:
     """Compare a folder's files with their checksums; False if there are none. Raises `ModelError` for a difference."""
+    if (folder / MANIFEST_NAME).is_file():
+        for file in load_manifest(folder).files:
+            verify_file(folder, file)
+        return True
     path = folder / SUMS
     if not path.is_file():
         return False
@@ -85,7 +83,7 @@ def verify_sums(folder: Path) -> bool:
         if len(sums) != len(lines) or not sums:
             raise ModelError(f"{path} is not a list of checksums.")
         for digest, name in sums:
-            if _sha256(folder / name) != digest:
+            if sha256_of(folder / name) != digest:
                 raise ModelError(f"{folder / name} is not the file that was fetched: its checksum is another one.")
     except OSError as error:
         raise ModelError(f"{folder} cannot be read: {error.strerror}.") from error
@@ -94,9 +92,17 @@ def verify_sums(folder: Path) -> bool:
     return True
 
 
-def _sha256(path: Path) -> str:
-    with path.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
+def _model(folder: Path, name: str | None) -> Path:
+    if name is not None and (folder / name).is_file():
+        return folder / name
+    models = sorted(folder.glob("*.onnx"))
+    quantized = [path for path in models if path.stem.endswith("_Q")]
+    chosen = quantized if len(quantized) == 1 else models
+    if not chosen:
+        raise ModelError(f"{folder} lacks {name or 'an ONNX file'}.")
+    if len(chosen) > 1:
+        raise ModelError(f"{folder} has {len(chosen)} ONNX files: leave one, or let one alone end in _Q.onnx.")
+    return chosen[0]
 
 
 def _json(path: Path) -> dict[str, Any]:
