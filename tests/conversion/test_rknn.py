@@ -13,13 +13,13 @@ import time
 import numpy as np
 import pytest
 
-from npu_memory_conversion import convert_rknn
+from npu_memory_conversion import convert_rknn, simulate
 from npu_memory_conversion.convert import convert
-from npu_memory_conversion.convert_rknn import NpuOptions
 from npu_memory_conversion.errors import ConversionError
 from npu_memory_conversion.host import Tables, prepare
 from npu_memory_conversion.local import find_recipe
 from npu_memory_conversion.recipe import Target
+from npu_memory_conversion.simulate import NpuOptions
 from npu_memory_conversion.texts import TextReader
 from npu_memory_server.embedding.manifest import FileRole, ModelKind, NpuPrecision, load_manifest, verify_file
 
@@ -154,7 +154,7 @@ class TestWhenItGoesWrong:
         self, small_embedder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         recipe, folder = find_recipe(str(small_embedder))
-        monkeypatch.setitem(convert_rknn.MASK_BIAS, NpuPrecision.FP16, -1.0)
+        monkeypatch.setitem(simulate.MASK_BIAS, NpuPrecision.FP16, -1.0)
         with pytest.raises(ConversionError, match="is too far from the original: least cosine"):
             convert(recipe, Target.RKNN, tmp_path / "package", folder, force=False, options=NpuOptions(lengths=(64,)))
         assert contents(tmp_path) == []

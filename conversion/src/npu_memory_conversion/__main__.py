@@ -12,11 +12,11 @@ from npu_memory_server.errors import ModelError
 
 from . import __version__
 from .convert import Converted, convert
-from .convert_rknn import TARGET, NpuOptions
 from .errors import ConversionError
 from .local import find_recipe
 from .recipe import MODELS, Target
 from .report import MARKDOWN_NAME, ModelReport
+from .simulate import TARGET, NpuOptions
 
 DESCRIPTION = """\
 Convert a model into the package that the NPU Memory server runs.

@@ -23,11 +23,12 @@ from npu_memory_server.embedding.manifest import (
 from . import __version__
 from .accuracy import Cosines
 from .convert_onnx import make_onnx
-from .convert_rknn import BARS, MASK_BIAS, TARGET, NpuOptions, chosen_lengths, make_rknn
+from .convert_rknn import BARS, chosen_lengths, make_rknn
 from .local import TOKENIZER, local_files
 from .package import check_output, describe, staged, write_manifest
 from .recipe import ModelRecipe, Target
 from .report import JSON_NAME, MARKDOWN_NAME, Report, write
+from .simulate import MASK_BIAS, TARGET, NpuOptions
 from .source import SourceFiles, open_source
 from .tokenizer_settings import write_settings
 from .toolkit import VERSION, find_toolkit

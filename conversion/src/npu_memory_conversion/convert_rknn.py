@@ -5,11 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-import tempfile
 
 import numpy as np
-import onnx
-from tqdm import tqdm
 
 from npu_memory_server.embedding.manifest import ModelKind, NpuModel, NpuPrecision, sha256_of
 from npu_memory_server.embedding.pooling import Vector
@@ -18,23 +15,17 @@ from . import original
 from .accuracy import AGREEMENT, CORRELATION, COSINE, Cosines, Neighbors, cosines, demand, neighbors, spearman
 from .errors import ConversionError
 from .estimate import estimate
-from .export_npu import LOGIT, TOKENS, VECTOR, NpuShape, export_npu
-from .host import EMBEDDING_TABLE, POSITION_TABLE, TYPE_TABLE, Tables, make_tables, prepare
+from .export_npu import LOGIT, TOKENS, VECTOR
+from .host import EMBEDDING_TABLE, POSITION_TABLE, TYPE_TABLE, make_tables
 from .recipe import ModelRecipe
 from .report import ModelReport
-from .texts import Encoded, TextReader, calibration, check_pairs, check_texts
-from .toolkit import VERSION, Job, Step, run_jobs
+from .simulate import MASK_BIAS, TARGET, NpuOptions, Simulation, file_name, simulate
+from .texts import Encoded, TextReader, check_pairs, check_texts
+from .toolkit import VERSION
 from .toolkit_log import read_layers, split_warnings
 from .weights import EncoderWeights
 
-TARGET = "rk3588"
 LENGTHS = {ModelKind.EMBEDDER: (32, 64, 128, 256), ModelKind.CROSS_ENCODER: (64, 96, 128)}
-MASK_BIAS = {NpuPrecision.FP16: -1e4, NpuPrecision.HYBRID_INT8: -1e4}
-"""Attention is computed in FP16 in either precision. -16, which attention in INT8 would need, lets padding through:
-three tokens among 29 of padding came out at a cosine of 0.92."""
-HYBRID_THRESHOLD = 0.999
-SAMPLES = 40
-"""Texts to quantize with, as many for each length."""
 VISITORS = 12
 """Texts of each shorter length that are checked in a longer model too."""
 BARS: Mapping[ModelKind, Mapping[NpuPrecision, Mapping[str, float]]] = {
@@ -47,15 +38,6 @@ BARS: Mapping[ModelKind, Mapping[NpuPrecision, Mapping[str, float]]] = {
         NpuPrecision.HYBRID_INT8: {CORRELATION: 0.99},
     },
 }
-
-
-@dataclass(frozen=True, slots=True)
-class NpuOptions:
-    """What a user may choose; lengths None are those of the kind of model."""
-
-    lengths: tuple[int, ...] | None = None
-    precision: NpuPrecision = NpuPrecision.FP16
-    with_table: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,45 +82,22 @@ def make_rknn(
     tables = None if options.with_table else make_tables(weights)
     names = tables.save(folder) if tables else []
     plan = {length: _texts_for(length, lengths, reference.texts) for length in lengths}
-    seconds: dict[int, float] = {}
-    with tempfile.TemporaryDirectory(prefix="npu-memory-rknn-") as scratch:
-        jobs = {
-            length: _job(
-                Path(scratch) / str(length), folder, weights, recipe, reader, options, tables, texts, reference
-            )
-            for length, texts in plan.items()
-        }
-        by_job = {id(job): length for length, job in jobs.items()}
-        total = sum(len(texts) + 1 for texts in plan.values())
-        with tqdm(total=total, desc="compiling and simulating", unit="step", leave=False, disable=None) as bar:
-
-            def advance(step: Step) -> None:
-                if step.event == "built":
-                    seconds[by_job[id(step.job)]] = step.seconds
-                if step.event != "done":
-                    bar.update()
-
-            # The longest first: two at a time, they end together then.
-            run_jobs(python, [jobs[length] for length in sorted(jobs, reverse=True)], advance)
-        logs = {length: Path(job.log).read_text(encoding="utf-8", errors="replace") for length, job in jobs.items()}
-        outputs = {length: _load(job) for length, job in jobs.items()}
-    harmless, warnings = split_warnings("\n".join(logs.values()))
-    models = tuple(
-        _model_report(folder, recipe, length, plan[length], outputs[length], reference, logs[length], seconds[length])
-        for length in lengths
-    )
+    read = {length: [reference.texts[index] for index in indices] for length, indices in plan.items()}
+    done = simulate(folder, weights, recipe, reader, tables, read, options.precision, python)
+    harmless, warnings = split_warnings("\n".join(one.log for one in done.values()))
+    models = tuple(_model_report(folder, recipe, length, plan[length], done[length], reference) for length in lengths)
     npu = NpuModel(
         target=TARGET,
         toolkit=VERSION,
         precision=options.precision,
         mask_bias=MASK_BIAS[options.precision],
-        lengths={length: _file_name(length) for length in lengths},
+        lengths={length: file_name(length) for length in lengths},
         embedding_table=EMBEDDING_TABLE if tables else None,
         position_table=POSITION_TABLE if tables else None,
         type_table=TYPE_TABLE if TYPE_TABLE in names else None,
         pad_id=recipe.pad_id,
     )
-    near, correlation = _overall(lengths, plan, outputs, reference)
+    near, correlation = _overall(lengths, plan, done, reference)
     outcome = NpuOutcome(npu, tuple(names), models, len(reference.texts), near, correlation, harmless, tuple(warnings))
     _demand(outcome, BARS[recipe.kind][options.precision])
     return outcome
@@ -165,81 +124,28 @@ def _texts_for(length: int, lengths: Sequence[int], texts: Sequence[Encoded]) ->
     return own + visitors
 
 
-def _job(
-    scratch: Path,
-    folder: Path,
-    weights: EncoderWeights,
-    recipe: ModelRecipe,
-    reader: TextReader,
-    options: NpuOptions,
-    tables: Tables | None,
-    texts: Sequence[int],
-    reference: _Reference,
-) -> Job:
-    length = int(scratch.name)
-    scratch.mkdir()
-    shape = NpuShape(length, MASK_BIAS[options.precision], options.with_table)
-    onnx.save(export_npu(weights, recipe, shape), scratch / "model.onnx")
-    pairs = recipe.kind is ModelKind.CROSS_ENCODER
-    inputs = prepare([reference.texts[index] for index in texts], length, recipe.pad_id, tables, pairs=pairs)
-    np.savez(scratch / "inputs.npz", **inputs)  # type: ignore[arg-type]
-    dataset = None
-    if options.precision is NpuPrecision.HYBRID_INT8:
-        samples = calibration(reader, length, SAMPLES, pairs=pairs)
-        dataset = _write_dataset(scratch, prepare(samples, length, recipe.pad_id, tables, pairs=pairs))
-    return Job(
-        model=str(scratch / "model.onnx"),
-        output=str(folder / _file_name(length)),
-        target=TARGET,
-        dataset=dataset,
-        threshold=HYBRID_THRESHOLD,
-        inputs=str(scratch / "inputs.npz"),
-        names=tuple(inputs),
-        outputs=str(scratch),
-        results=(LOGIT,) if pairs else (VECTOR, TOKENS),
-        scratch=str(scratch),
-        log=str(scratch / "toolkit.log"),
-    )
-
-
-def _write_dataset(scratch: Path, inputs: Mapping[str, np.ndarray[tuple[int, ...], np.dtype[np.generic]]]) -> str:
-    lines = []
-    for row in range(SAMPLES):
-        files = []
-        for name, values in inputs.items():
-            path = scratch / f"{name}.{row}.npy"
-            np.save(path, values[row : row + 1], allow_pickle=False)
-            files.append(str(path))
-        lines.append(" ".join(files))
-    dataset = scratch / "dataset.txt"
-    dataset.write_text("\n".join(lines) + "\n", encoding="utf-8")
-    return str(dataset)
-
-
 def _model_report(
     folder: Path,
     recipe: ModelRecipe,
     length: int,
     texts: Sequence[int],
-    outputs: Mapping[str, Vector],
+    done: Simulation,
     reference: _Reference,
-    log: str,
-    seconds: float,
 ) -> ModelReport:
-    path = folder / _file_name(length)
-    layers = read_layers(log)
+    path = folder / file_name(length)
+    layers = read_layers(done.log)
     products = [layer for layer in layers if layer.operator.startswith("Conv") and layer.total_cycles > 1000]
     vectors = tokens = correlation = None
     if reference.answers is not None:
-        vectors = cosines(outputs[VECTOR], reference.answers.vectors[texts])
-        tokens = _token_cosines(outputs[TOKENS], [reference.answers.tokens[index] for index in texts])
+        vectors = cosines(done.outputs[VECTOR], reference.answers.vectors[texts])
+        tokens = _token_cosines(done.outputs[TOKENS], [reference.answers.tokens[index] for index in texts])
     if reference.scores is not None:
-        correlation = spearman(outputs[LOGIT][:, 0], reference.scores[texts])
+        correlation = spearman(done.outputs[LOGIT][:, 0], reference.scores[texts])
     return ModelReport(
         file=path.name,
         bytes=path.stat().st_size,
         sha256=sha256_of(path),
-        seconds=seconds,
+        seconds=done.seconds,
         length=length,
         vectors=vectors,
         tokens=tokens,
@@ -258,14 +164,14 @@ def _token_cosines(found: Vector, wanted: Sequence[Vector]) -> Cosines:
 def _overall(
     lengths: Sequence[int],
     plan: Mapping[int, Sequence[int]],
-    outputs: Mapping[int, Mapping[str, Vector]],
+    done: Mapping[int, Simulation],
     reference: _Reference,
 ) -> tuple[Neighbors | None, float | None]:
     """Compare neighbors, or ranks, over all texts, each answered by the shortest model that it fits in."""
     name = VECTOR if reference.scores is None else LOGIT
     found: dict[int, Vector] = {}
     for length in lengths:
-        for index, row in zip(plan[length], outputs[length][name], strict=True):
+        for index, row in zip(plan[length], done[length].outputs[name], strict=True):
             found.setdefault(index, row)
     together = np.stack([found[index] for index in range(len(reference.texts))])
     if reference.scores is not None:
@@ -285,12 +191,3 @@ def _demand(outcome: NpuOutcome, bars: Mapping[str, float]) -> None:
         demand("the package", AGREEMENT, outcome.neighbors.agreement, bars[AGREEMENT])
     if outcome.rank_correlation is not None:
         demand("the package", CORRELATION, outcome.rank_correlation, bars[CORRELATION])
-
-
-def _load(job: Job) -> Mapping[str, Vector]:
-    found = {name: np.load(Path(job.outputs) / f"{name}.npy", allow_pickle=False) for name in job.results}
-    return {name: values.astype(np.float32) for name, values in found.items()}
-
-
-def _file_name(length: int) -> str:
-    return f"model.{length}.rknn"
