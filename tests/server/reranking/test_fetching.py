@@ -5,6 +5,7 @@ from contextlib import contextmanager
 import hashlib
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import io
+import json
 from pathlib import Path
 from threading import Thread
 import zipfile
@@ -198,12 +199,18 @@ def test_a_model_that_does_not_run_is_not_accepted(trained: Path, tmp_path: Path
 def test_the_command_fetches_lists_and_verifies(archive: bytes, tmp_path: Path) -> None:
     with hub(archive) as address:
         fetched = run_command("models", "fetch", NAME, "--from", address, "--model-dir", tmp_path)
+    offline = run_command("models", "fetch", NAME, "--from", "http://127.0.0.1:1", "--model-dir", tmp_path)
     listed = run_command("models", "list", "--model-dir", tmp_path)
     verified = run_command("models", "verify", "--model-dir", tmp_path)
     (tmp_path / NAME / "tokenizer.json").write_text("{}")
     altered = run_command("models", "verify", "--model-dir", tmp_path)
+    with hub(archive) as address:
+        mended = run_command("models", "fetch", NAME, "--from", address, "--json", "--model-dir", tmp_path)
 
     assert (fetched.returncode, fetched.stdout) == (0, f"{NAME} is in {tmp_path / NAME}.\n")
+    assert (offline.returncode, offline.stdout) == (0, fetched.stdout)
+    assert json.loads(mended.stdout) == {"name": NAME, "folder": str(tmp_path / NAME)}
+    assert verify_files(tmp_path / NAME)
     assert (listed.returncode, listed.stdout) == (0, f"{NAME}: there\n")
     assert (verified.returncode, verified.stdout) == (0, f"{NAME}: verified\n")
     assert altered.returncode == 1

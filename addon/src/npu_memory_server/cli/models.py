@@ -35,20 +35,37 @@ def list_models(directory: Path, *, verify: bool, as_json: bool) -> int:
 
 
 def fetch_reranker(reranker: Reranker, directory: Path, source: str | None, *, as_json: bool) -> int:
-    """Get a cross-encoder into the folder of the models; returns the exit code. Raises `ModelError`."""
-    with tqdm(desc=f"fetching {reranker}", unit="B", unit_scale=True, disable=None) as bar:
+    """Get a cross-encoder into the folder of the models; returns the exit code. Raises `ModelError`.
 
-        def show(come: int, size: int | None) -> None:
-            bar.total = size
-            bar.update(come - bar.n)
-
-        folder = fetch(reranker, directory, source or HUB, show)
+    One that is there and sound is left alone.
+    """
+    folder = directory / reranker
+    if not _is_sound(reranker, folder):
+        folder = _fetched(reranker, directory, source)
     if as_json:
         print(json.dumps({"name": reranker, "folder": str(folder)}))
     else:
         print(f"{reranker} is in {folder}.")
         print(f"Use it with --reranker {reranker}, or RERANK_MODEL={reranker} for a server.", file=sys.stderr)
     return 0
+
+
+def _is_sound(reranker: Reranker, folder: Path) -> bool:
+    try:
+        find_files(folder, MODEL_FILES[reranker])
+    except ModelError:
+        return False
+    return True
+
+
+def _fetched(reranker: Reranker, directory: Path, source: str | None) -> Path:
+    with tqdm(desc=f"fetching {reranker}", unit="B", unit_scale=True, disable=None) as bar:
+
+        def show(come: int, size: int | None) -> None:
+            bar.total = size
+            bar.update(come - bar.n)
+
+        return fetch(reranker, directory, source or HUB, show)
 
 
 def _is_reranker(folder: Path) -> bool:
