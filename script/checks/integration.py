@@ -38,8 +38,8 @@ VERSIONS = [
 ]  # fmt: skip
 WITHOUT_DEPENDENCY = {
     *map(str, Platform), "automation", "backup", "diagnostics", "frontend", "hassio", "homeassistant", "input_boolean",
-    "input_text", "person", "repairs", "script", "sun", "system_health", "system_log", "webhook", "websocket_api",
-    "zone",
+    "input_text", "persistent_notification", "person", "repairs", "script", "sun", "system_health", "system_log",
+    "webhook", "websocket_api", "zone",
 }  # fmt: skip
 """What may be imported of Home Assistant though the manifest does not name it: platforms, and what is always there."""
 SECTIONS = {

@@ -9,7 +9,8 @@ import pickle
 import sqlite3
 from typing import Any
 
-from homeassistant.core import Context, HomeAssistant
+from homeassistant.components import persistent_notification
+from homeassistant.core import Context, HomeAssistant, callback
 from homeassistant.exceptions import HomeAssistantError, ServiceValidationError, Unauthorized
 from homeassistant.setup import async_setup_component
 import numpy as np
@@ -18,6 +19,7 @@ import pytest
 from pytest_homeassistant_custom_component.common import MockConfigEntry, MockUser
 
 from custom_components.npu_memory import listing, wire
+from custom_components.npu_memory.actions import importing
 from custom_components.npu_memory.client import MemoryClient
 from custom_components.npu_memory.const import DOMAIN
 from custom_components.npu_memory.importing import drafts, files, pickled
@@ -128,6 +130,31 @@ async def test_what_is_imported_twice_is_stored_once_and_what_was_forgotten_stay
     report = await bring(home, file)
     assert (report["stored"], report["forgotten_before"]) == (0, 1)
     assert [item.text for item in await kept(memory)] == ["Pickle is the cat."]
+
+
+async def test_an_import_that_takes_a_while_shows_how_far_it_is(
+    home: HomeAssistant,
+    entry: MockConfigEntry,
+    memory_server: MemoryServer,
+    folder: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(importing, "REPORT_SECONDS", 0.05)
+    (folder / "notes.txt").write_text("One.\nTwo.\n")
+    shown: list[str] = []
+
+    @callback
+    def changed(kind: persistent_notification.UpdateType, notifications: dict[str, Any]) -> None:
+        shown.append(kind)
+        if kind is persistent_notification.UpdateType.ADDED:
+            assert notifications[importing.NOTIFICATION]["message"] == "0 of 2 memories."
+            memory_server.thaw()
+
+    persistent_notification.async_register_callback(home, changed)
+    memory_server.freeze()
+    assert (await bring(home, folder / "notes.txt"))["stored"] == 2
+    assert shown[0] == "added"
+    assert shown[-1] == "removed"
 
 
 async def test_faulty_lines_are_named_and_the_others_are_kept(

@@ -97,8 +97,8 @@ class TestRemembering:
         present = "Remember just for me that the present is in the attic."
         assert "not remembered it" in await somebody.hears(present)
         assert await texts(memory) == []
-        somebody.where = {"context": Context(user_id=anna.id)}
-        assert (await somebody.hears(present)).startswith("Remembered, for you alone")
+        annas = Person(somebody.hass, context=Context(user_id=anna.id))
+        assert (await annas.hears(present)).startswith("Remembered, for you alone")
         (kept,) = (await memory.list(wire.ListRequest(), 10)).memories
         assert kept.scope == "person:anna"
 

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+from homeassistant.components import persistent_notification
 from homeassistant.const import ATTR_ENTITY_ID
 from homeassistant.core import HomeAssistant, ServiceCall, ServiceResponse
 from homeassistant.exceptions import ServiceValidationError
@@ -13,7 +14,7 @@ from homeassistant.helpers import config_validation as cv
 import probatio
 
 from ..client import MemoryClient, MemoryClientError, RequestFailed
-from ..const import DOMAIN
+from ..const import DOMAIN, NAME
 from ..errors import CALLERS_FAULTS, action_error
 from ..importing.drafts import Draft, Fault, UnreadableFile, pieces, request_from
 from ..importing.files import Format, read
@@ -24,6 +25,8 @@ IN_FLIGHT = 16
 """Memories on their way at once: they share commits."""
 MAX_FAULTS = 100
 """Faults that are told one by one; the rest is counted."""
+REPORT_SECONDS = 2.0
+NOTIFICATION = f"{DOMAIN}_import"
 TODO = "todo"
 
 IMPORT_SCHEMA = probatio.Schema(
@@ -49,12 +52,18 @@ async def import_memories(call: ServiceCall) -> ServiceResponse:
         what, found = await _file(call.hass, call.data[Argument.PATH], call.data.get(Argument.FORMAT))
     defaults = {name: call.data[name] for name in ("scope", "speaker", "tags") if name in call.data}
     requests, faults = _requests(found, defaults)
+    outcomes: Counter[Outcome] = Counter()
+    reporter = call.hass.async_create_background_task(
+        _report(call.hass, outcomes, len(requests)), f"{DOMAIN} progress of an import"
+    )
     try:
-        outcomes, refused = await _store(server, requests)
+        faults += await _store(server, requests, outcomes)
     except* MemoryClientError as errors:
         error = next(one for one in errors.exceptions if isinstance(one, MemoryClientError))
         raise action_error(error) from error
-    faults += refused
+    finally:
+        reporter.cancel()
+        persistent_notification.async_dismiss(call.hass, NOTIFICATION)
     return {
         "format": what,
         "stored": outcomes[Outcome.STORED],
@@ -124,10 +133,12 @@ def _requests(
 
 
 async def _store(
-    server: MemoryClient, requests: Iterable[tuple[str, RememberRequest]]
-) -> tuple[Counter[Outcome], list[Fault]]:
-    """Store memories in their order, several at a time; raises what keeps all of them from being stored."""
-    outcomes: Counter[Outcome] = Counter()
+    server: MemoryClient, requests: Iterable[tuple[str, RememberRequest]], outcomes: Counter[Outcome]
+) -> list[Fault]:
+    """Store memories in their order, several at a time, and count what became of them; return what was refused.
+
+    Raises what keeps all of them from being stored.
+    """
     faults: list[Fault] = []
     waiting = iter(requests)
 
@@ -143,4 +154,12 @@ async def _store(
     async with asyncio.TaskGroup() as group:
         for _ in range(IN_FLIGHT):
             group.create_task(work())
-    return outcomes, faults
+    return faults
+
+
+async def _report(hass: HomeAssistant, outcomes: Counter[Outcome], total: int) -> None:
+    """Show how far an import is, as soon as it takes a while."""
+    while True:
+        await asyncio.sleep(REPORT_SECONDS)
+        message = f"{outcomes.total()} of {total} memories."
+        persistent_notification.async_create(hass, message, f"{NAME}: importing", NOTIFICATION)
