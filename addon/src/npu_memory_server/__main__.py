@@ -23,7 +23,7 @@ from .cli.opening import open_memory, reach_memories
 from .embedding.choosing import NpuSettings
 from .errors import InvalidRequestError, NpuMemoryError
 from .memory import RecallDefaults
-from .reranking.registry import MODEL_FILES
+from .reranking.registry import MODEL_FILES, OTHER_ARCHITECTURES
 from .settings import ServeSettings, Settings
 from .supervisor import Supervisor
 from .wire import (
@@ -100,11 +100,20 @@ async def _run(options: argparse.Namespace) -> int:
 
 
 async def _run_on_models(options: argparse.Namespace, directory: Path) -> int:
-    if options.action != "fetch":
+    if options.action in ("list", "verify"):
         return models.list_models(directory, verify=options.action == "verify", as_json=options.json)
+    if options.action != "fetch" and options.name is None:
+        raise InvalidRequestError("Say the name of the model; `npu-memory models list` shows those that are there.")
+    if options.action == "prepare":
+        preparing = partial(models.prepare_package, options.name, directory, options.source, as_json=options.json)
+        return await asyncio.to_thread(preparing)
+    if options.action == "remove":
+        return models.remove(options.name, directory, as_json=options.json)
     if options.name not in MODEL_FILES:
-        raise InvalidRequestError(f"Say which reranker to fetch: {', '.join(MODEL_FILES)}.")
-    fetching = partial(models.fetch_reranker, options.name, directory, options.source, as_json=options.json)
+        other = OTHER_ARCHITECTURES.get(options.name)
+        why = f"'{options.name}' is {other}, which is not run here. " if other else ""
+        raise InvalidRequestError(f"{why}Say which reranker to fetch: {', '.join(MODEL_FILES)}.")
+    fetching = partial(models.fetch_reranker, Reranker(options.name), directory, options.source, as_json=options.json)
     return await asyncio.to_thread(fetching)
 
 

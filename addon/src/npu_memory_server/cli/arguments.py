@@ -11,6 +11,7 @@ from typing import TypeVar
 from .. import __version__
 from ..embedding.manifest import Precision
 from ..embedding.npu.context import CoreMask
+from ..embedding.preparing import CONVERSIONS
 from ..reranking.registry import HUB, MODEL_FILES, OTHER_ARCHITECTURES
 from ..wire import (
     DEFAULT_PORT,
@@ -341,14 +342,23 @@ def _add_check_and_models(
     models = commands.add_parser(
         "models",
         parents=[common, as_json],
-        help="show or verify the models, or fetch a reranker",
+        help="show, verify, prepare or remove the models, or fetch a reranker",
         description="list shows what is in the folder of the models, verify compares the files with their checksums, "
+        "prepare copies a model package from a folder (--from) or has npu-memory-convert make it, remove deletes one, "
         "and fetch gets a cross-encoder as flashrank serves it. Once it is there nothing is fetched again.",
     )
-    models.add_argument("action", choices=["list", "verify", "fetch"])
-    models.add_argument("name", nargs="?", type=_reranker, metavar="NAME", help=f"to fetch: {', '.join(MODEL_FILES)}")
+    models.add_argument("action", choices=["list", "verify", "prepare", "remove", "fetch"])
     models.add_argument(
-        "--from", dest="source", metavar="URL|FILE.zip", help=f"a mirror, or the file itself (default: {HUB})"
+        "name",
+        nargs="?",
+        metavar="NAME",
+        help=f"to prepare: {', '.join(CONVERSIONS)}, or any with --from; to fetch: {', '.join(MODEL_FILES)}",
+    )
+    models.add_argument(
+        "--from",
+        dest="source",
+        metavar="URL|FILE.zip|DIR",
+        help=f"a mirror, the file itself (default: {HUB}), or a folder",
     )
 
 

@@ -10,6 +10,7 @@ from typing import Any
 from tqdm import tqdm
 
 from ..embedding.manifest import MANIFEST_NAME, load_manifest, verify_file
+from ..embedding.preparing import convert_package, copy_package, folder_of, is_whole, remove_package
 from ..errors import ModelError
 from ..reranking.fetching import fetch
 from ..reranking.files import find_files, verify_files
@@ -71,6 +72,35 @@ def _fetched(reranker: Reranker, directory: Path, source: str | None) -> Path:
 def _is_reranker(folder: Path) -> bool:
     """Return whether a folder is flashrank's: a package of the conversion is listed as one."""
     return folder.is_dir() and not (folder / MANIFEST_NAME).exists()
+
+
+def prepare_package(name: str, directory: Path, source: str | None, *, as_json: bool) -> int:
+    """Put a model package into its place unless it is there; returns the exit code. Raises `ModelError`."""
+    folder = folder_of(directory, name)
+    if is_whole(folder):
+        said = "was there already, whole"
+    elif source is None:
+        convert_package(directory, name)
+        said = "was converted"
+    else:
+        with tqdm(desc=f"copying {name}", unit="B", unit_scale=True, disable=None) as bar:
+
+            def show(file: str, come: int, size: int) -> None:
+                bar.set_postfix_str(file, refresh=False)
+                bar.total = size
+                bar.update(come - bar.n)
+
+            copy_package(Path(source), directory, name, show)
+        said = "was copied and verified"
+    print(json.dumps({"name": name, "folder": str(folder), "outcome": said}) if as_json else f"{name} {said}: {folder}")
+    return 0
+
+
+def remove(name: str, directory: Path, *, as_json: bool) -> int:
+    """Delete a model; returns the exit code. Raises `ModelError` if there is none."""
+    remove_package(directory, name)
+    print(json.dumps({"removed": name}) if as_json else f"{name} is removed.")
+    return 0
 
 
 def _package(folder: Path, *, verify: bool) -> dict[str, Any]:
