@@ -17,6 +17,7 @@ from npu_memory_server.embedding.embedder import OnnxEmbedder
 from npu_memory_server.errors import InvalidRequestError, NotFoundError
 from npu_memory_server.memory import Memory
 from npu_memory_server.records import Record
+from npu_memory_server.retrieval.statements import statement
 from npu_memory_server.retrieval.values import ValueType, language_of, tokens, values
 from npu_memory_server.store import corrections, memories
 from npu_memory_server.store.database import FILE_NAME, open_database
@@ -42,6 +43,9 @@ CALM_MS = 20_000.0
 FIRST_DAY = datetime(2026, 2, 1, 12, tzinfo=UTC)
 LABELS = Path(__file__).with_name("corrections.jsonl")
 """Pairs of the sample household, judged by reading it: `either` where it may be seen so or so."""
+
+SITUATIONS = Path(__file__).with_name("correction_situations.jsonl")
+"""What is `said` one after the other, and which of it (by place) is `closed` by which; written before it was tried."""
 
 CORRECTED = [
     ("en", "the gym bag is in the trunk of the red car", "we moved the gym bag it's in the hall cupboard now"),
@@ -172,6 +176,25 @@ class TestSayingThatSomethingHasChanged:
         await memory.remember(corrected)
         await memory.embedded()
         assert await noticed(memory) == []
+
+
+def situations() -> Iterator[object]:
+    """Return the situations, those that are known to be missed marked as such."""
+    for line in SITUATIONS.read_text(encoding="utf-8").splitlines():
+        one = json.loads(line)
+        said, closed = tuple(one["said"]), {tuple(pair) for pair in one["closed"]}
+        marks = [pytest.mark.xfail(strict=True, reason=one["missed"])] if "missed" in one else []
+        yield pytest.param(one["language"], said, closed, id=f"{one['language']}: {said[-1]}", marks=marks)
+
+
+@pytest.mark.parametrize(("language", "said", "closed"), situations())
+async def test_what_changes_is_closed_and_what_only_resembles_it_is_not(
+    memory: Memory, language: str, said: tuple[str, ...], closed: set[tuple[int, int]]
+) -> None:
+    apart = 30 if closed else 8
+    for place, text in enumerate(said):
+        await tell(memory, text, str(place), place * apart, language=language)
+    assert {(int(one.old_id), int(one.new_id)) for one in await memory.corrections(State.CLOSED)} == closed
 
 
 class TestTakingItBack:
@@ -311,6 +334,32 @@ class TestAWholeHousehold:
 )
 def test_a_value_is_the_same_in_words_and_in_digits(language: str, text: str, said: set[tuple[str, str]]) -> None:
     assert {(value.type.value, value.text) for value in values(tokens(text), language)} == said
+
+
+@pytest.mark.parametrize(
+    ("language", "text", "said"),
+    [
+        ("en", "the drill is under the sink behind the buckets", {("place", "bucket sink", "drill")}),
+        ("en", "i moved the drill to my closet", {("place", "closet", "drill")}),
+        ("en", "doctor hill put in a new pump", set()),
+        ("en", "mister hill has the spare key", {("place", "hill", "key spare")}),
+        ("en", "the club meets on tuesday in the morning", set()),
+        ("en", "our vet is doctor obi", {("complement", "obi", "vet")}),
+        ("de", "das bügeleisen hab ich in den keller gestellt", {("place", "kell", "bugeleis")}),
+        ("fr", "la tondeuse est dans le garage", {("place", "garag", "tondeux")}),
+        ("es", "la aspiradora ahora está en el lavadero", {("place", "lavader", "aspir")}),
+        ("nl", "de bakfiets staat in de kelder", {("place", "kelder", "bakfiets")}),
+    ],
+)
+def test_where_and_what_a_thing_is_said_to_be(language: str, text: str, said: set[tuple[str, str, str]]) -> None:
+    phrases = statement(text, language, None, ()).phrases
+    assert {(one.type.value, " ".join(sorted(one.terms)), " ".join(sorted(one.heads))) for one in phrases} == said
+
+
+@given(text=st.text(max_size=200), language=st.sampled_from(["en", "de", "fr", "es", "nl", "xx", None]))
+def test_any_text_can_be_taken_apart(text: str, language: str | None) -> None:
+    taken_apart = statement(text, language, "nora", {"nora"})
+    assert taken_apart.places <= {term for one in taken_apart.phrases for term in one.terms}
 
 
 @given(text=st.text(max_size=200), language=st.sampled_from(["en", "de", "fr", "es", "nl", "xx", None]))

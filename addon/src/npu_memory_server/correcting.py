@@ -15,7 +15,10 @@ from .correction import Decision
 from .indexes import Indexes
 from .records import Record, milliseconds
 from .retrieval.analysis import fold
-from .retrieval.corrections import ASSISTANT, STEM, Candidate, Said, are_alike, corrections, may_correct, rarity
+from .retrieval.corrections import corrections, may_correct
+from .retrieval.cues import TITLES
+from .retrieval.fitting import ASSISTANT, Candidate, Said
+from .retrieval.likeness import STEM, are_alike, rarity
 from .retrieval.retriever import Retriever
 from .retrieval.statements import about, statement
 from .retrieval.values import language_of
@@ -26,8 +29,9 @@ from .store.memories import StoredRecord
 LOGGER = logging.getLogger(__name__)
 Result = TypeVar("Result")
 
-CANDIDATES = 10
-"""What is corrected was the nearest of all earlier memories in 9 of 10 cases, and among the ten nearest in the rest."""
+CANDIDATES = 12
+"""What is corrected was the nearest of all earlier memories in 8 of 10 cases, and among the twelve nearest in most
+others."""
 LATER = 5
 EXAMINED_AT_ONCE = 32
 """How many memories share a commit; what a crash loses is examined again."""
@@ -167,9 +171,9 @@ class Corrector:
 
 
 def first_name(name: str) -> str:
-    """Return the folded first name of a speaker, as others say it."""
-    parts = name.split(maxsplit=1)
-    return fold(parts[0]) if parts else ""
+    """Return the folded first name of a speaker, as others say it, without a title."""
+    parts = [fold(part).strip(".") for part in name.split()]
+    return next((part for part in parts if part not in TITLES), parts[0] if parts else "")
 
 
 def _held(old: Record, new: Record) -> bool:
