@@ -194,7 +194,7 @@ async def test_what_changes_is_closed_and_what_only_resembles_it_is_not(
     apart = 30 if closed else 8
     for place, text in enumerate(said):
         await tell(memory, text, str(place), place * apart, language=language)
-    assert {(int(one.old_id), int(one.new_id)) for one in await memory.corrections(State.CLOSED)} == closed
+    assert {(int(one.old.id), int(one.new.id)) for one in await noticed(memory, CorrectionState.CLOSED)} == closed
 
 
 class TestTakingItBack:

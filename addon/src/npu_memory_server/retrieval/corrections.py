@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 import math
 
-from ..correction import Reason
+from ..wire import CorrectionReason
 from .fitting import ASSISTANT, Candidate, Said, fit
 from .likeness import Rarity, same_phrase, shared_terms
 from .places import PhraseType
@@ -36,7 +36,7 @@ class Found:
 
     corrected_id: str
     confidence: float
-    reason: Reason
+    reason: CorrectionReason
 
     @property
     def closes(self) -> bool:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from ..correction import Reason
+from ..wire import CorrectionReason
 from . import correction_weights as weight
 from .cues import Cue
 from .likeness import Rarity, other_phrases, other_values, same_phrase, shared_terms, shared_values
@@ -53,7 +53,7 @@ class Fit:
 
     old: Said
     log_odds: float
-    reason: Reason
+    reason: CorrectionReason
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -105,8 +105,11 @@ def fit(new: Said, candidate: Candidate, rarity: Rarity) -> Fit | None:
 def _compared(new: Said, old: Said, cosine: float) -> _Compared:
     now, then = new.statement, old.statement
     foreign = new.language != old.language
-    # Where a name is all that a statement is about, the name is its subject.
-    names = (now.names | then.names) - (then.subject if then.subject <= then.names else frozenset())
+    names = now.names | then.names
+    differing = other_values(now, then)
+    if differing and then.subject <= then.names:
+        # "Doctor Falk is on Tuesday": where a name is all that a statement is about, the name is its subject.
+        names -= then.subject
     shared = shared_terms(now.subject - now.denied, then.subject, foreign=foreign)
     denied = shared_terms(now.denied - now.owners, then.subject | then.places, foreign=foreign)
     if foreign and (shared | denied) - now.owners:
@@ -114,7 +117,7 @@ def _compared(new: Said, old: Said, cosine: float) -> _Compared:
     if foreign:
         shared |= now.owners & then.owners
     pairs = other_phrases(now, then, names)
-    other: frozenset[Kind] = other_values(now, then) | frozenset(one.type for one, _ in pairs)
+    other: frozenset[Kind] = differing | frozenset(one.type for one, _ in pairs)
     cues = now.cues - {Cue.HINT}
     if PhraseType.PLACE not in other:
         cues -= {Cue.PLACED}
@@ -194,19 +197,19 @@ def _comparable(new: Said, old: Said) -> bool:
     return old.speaker == ASSISTANT or new.session is None or old.session != new.session
 
 
-def _reason(cues: frozenset[Cue], *, denied: bool) -> Reason:
+def _reason(cues: frozenset[Cue], *, denied: bool) -> CorrectionReason:
     if denied:
-        return Reason.DENIED
+        return CorrectionReason.DENIED
     for cue, reason in (
-        (Cue.CORRECTED, Reason.CORRECTED),
-        (Cue.CHANGED, Reason.CHANGED),
-        (Cue.ENDED, Reason.CHANGED),
-        (Cue.PLACED, Reason.CHANGED),
-        (Cue.ONSET, Reason.ONSET),
+        (Cue.CORRECTED, CorrectionReason.CORRECTED),
+        (Cue.CHANGED, CorrectionReason.CHANGED),
+        (Cue.ENDED, CorrectionReason.CHANGED),
+        (Cue.PLACED, CorrectionReason.CHANGED),
+        (Cue.ONSET, CorrectionReason.ONSET),
     ):
         if cue in cues:
             return reason
-    return Reason.RESTATED
+    return CorrectionReason.RESTATED
 
 
 def _same_thing(one: Phrase, other: Phrase, topic: frozenset[str], names: frozenset[str]) -> float:
