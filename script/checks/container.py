@@ -56,10 +56,41 @@ def saw(what: str, *, holds: bool = True) -> None:
     print(f"  seen: {what}", flush=True)
 
 
+class Data:
+    """What is kept of the containers while the `with` lasts: a volume of the engine, or with buildah a folder."""
+
+    def __init__(self, engine: str, image: str, folder: Path) -> None:
+        """Name the engine, what runs in it, and an empty folder."""
+        self._engine = engine
+        self._image = image
+        self.source = str(folder) if engine == "buildah" else f"npu-memory-check-{os.getpid()}"
+
+    def __enter__(self) -> Self:
+        """Make it."""
+        if self._engine != "buildah":
+            output(self._engine, "volume", "create", self.source)
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        """Remove it."""
+        if self._engine != "buildah":
+            output(self._engine, "volume", "rm", self.source)
+
+    def choose(self, options: dict[str, Any]) -> None:
+        """Write the app's options, as the Supervisor does."""
+        content = json.dumps(options)
+        if self._engine == "buildah":
+            (Path(self.source) / "options.json").write_text(content)
+            return
+        run = [self._engine, "run", "--rm", "--interactive", "--user", "root", "--volume", f"{self.source}:/data"]
+        run += ["--entrypoint", "sh", self._image, "-c", "cat >/data/options.json"]
+        subprocess.run(run, input=content.encode(), check=True)
+
+
 class Container:
     """A container of the image that runs while the `with` lasts; it shares this machine's network."""
 
-    def __init__(self, engine: str, image: str, data: Path, environment: dict[str, str], how: Sequence[str]) -> None:
+    def __init__(self, engine: str, image: str, data: Data, environment: dict[str, str], how: Sequence[str]) -> None:
         """Say what is to be run; `how` are arguments of the engine's `run`."""
         self.port = free_port()
         self._engine = engine
@@ -74,7 +105,7 @@ class Container:
         else:
             variables = [part for variable in self._variables for part in ("--env", variable)]
             run = [engine, "run", "--rm", "--init", "--network", "host", "--name", self._name, *variables, *how]
-            run += ["--volume", f"{data}:/data", image, *command[1:]]
+            run += ["--volume", f"{data.source}:/data", image, *command[1:]]
         self._run = run
         self._process: subprocess.Popen[bytes]
 
@@ -121,7 +152,7 @@ class Container:
         return [self._engine, "exec", "--user", "root", self._name, *command]
 
     def _inside_buildah(self, how: Sequence[str]) -> list[str]:
-        return ["buildah", "run", "--network", "host", "--volume", f"{self._data}:/data", *how, self._name, "--"]
+        return ["buildah", "run", "--network", "host", "--volume", f"{self._data.source}:/data", *how, self._name, "--"]
 
 
 def output(*command: str) -> str:
@@ -200,9 +231,9 @@ async def _remembered(memory: RemoteMemory, texts: Sequence[str]) -> None:
         await memory.remember(RememberRequest(text=text, speaker="Nora"))
 
 
-def check_as_app(engine: str, image: str, data: Path) -> None:
+def check_as_app(engine: str, image: str, data: Data) -> None:
     """Start it as the Supervisor does and ask it."""
-    (data / "options.json").write_text(json.dumps({"top_k": 1, "log_level": "info", "rerank_model": "maxsim"}))
+    data.choose({"top_k": 1, "log_level": "info", "rerank_model": "maxsim"})
     heard: queue.Queue[tuple[str, str | None, Any]] = queue.Queue()
     with supervisor(heard) as address:
         environment = {"SUPERVISOR": address, "SUPERVISOR_TOKEN": SUPERVISOR_TOKEN}
@@ -227,9 +258,9 @@ def check_as_app(engine: str, image: str, data: Path) -> None:
             saw("the Supervisor's backup may begin and end", holds=all(backup))
 
 
-def check_as_compose(engine: str, image: str, data: Path) -> None:
+def check_as_compose(engine: str, image: str, data: Data) -> None:
     """Start it as the compose files do, on what the app has left, and ask it."""
-    (data / "options.json").unlink()
+    data.choose({})
     how = AS_COMPOSE if engine == "buildah" else (*AS_COMPOSE, *AS_COMPOSE_ENGINE)
     with Container(engine, image, data, {"TOP_K": "2"}, how) as container:
         wait_until_healthy(container)
@@ -261,12 +292,11 @@ def main() -> int:
     parser.add_argument("--arch", choices=["amd64", "arm64"], required=True)
     options = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="npu-memory-container-") as folder:
-        data = Path(folder) / "data"
-        data.mkdir()
         try:
-            check_size(options.engine, options.image, options.arch)
-            check_as_app(options.engine, options.image, data)
-            check_as_compose(options.engine, options.image, data)
+            with Data(options.engine, options.image, Path(folder)) as data:
+                check_size(options.engine, options.image, options.arch)
+                check_as_app(options.engine, options.image, data)
+                check_as_compose(options.engine, options.image, data)
         except (NotSo, NpuMemoryError, subprocess.CalledProcessError, queue.Empty) as error:
             print(f"  NOT seen: {error}" if isinstance(error, NotSo) else f"  failed: {error!r}", flush=True)
             return 1
