@@ -35,11 +35,11 @@ async def test_what_a_query_would_forget_is_shown_first_and_gone_only_when_told(
 ) -> None:
     for text in ("The boiler is a Vaillant.", "Oma Ilse likes quince jam."):
         await act(home, "remember", text=text)
-    shown = await act(home, "forget", text="Which jam does Oma Ilse like?", min_relevance=0.2, top_k=1)
+    shown = await act(home, "forget", text="Which jam does Oma Ilse like?", min_relevance=0.05, top_k=1)
     assert (shown["dry_run"], shown["count"]) == (True, 1)
     assert [found["text"] for found in shown["memories"]] == ["Oma Ilse likes quince jam."]
     assert len(await texts(memory)) == 2
-    gone = await act(home, "forget", text="Which jam does Oma Ilse like?", min_relevance=0.2, top_k=1, dry_run=False)
+    gone = await act(home, "forget", text="Which jam does Oma Ilse like?", min_relevance=0.05, top_k=1, dry_run=False)
     assert gone == {"dry_run": False, "count": 1, "memory_ids": [shown["memories"][0]["id"]]}
     assert await texts(memory) == {"The boiler is a Vaillant."}
 

@@ -184,7 +184,7 @@ async def test_what_has_no_vector_yet_is_as_relevant_as_its_words(
     await memory.embedded()
     faulty.broken = False
     await remember(memory, "The number of the locker is 17.")
-    request = RecallRequest(text="On which day are the bins emptied?", min_relevance=0.2, budget_ms=CALM_MS)
+    request = RecallRequest(text="On which day are the bins emptied?", min_relevance=0.02, budget_ms=CALM_MS)
     assert "The bins are emptied on Tuesday." in [found.text for found in (await memory.recall(request)).memories]
     faulty.broken = True
     assert "The bins are emptied on Tuesday." in [found.text for found in (await memory.recall(request)).memories]

@@ -33,7 +33,7 @@ MAX_FORGOTTEN = 1000
 MAX_SHOWN = 200
 """Memories in the response of a dry run."""
 DEFAULT_FOUND = 5
-DEFAULT_MIN_RELEVANCE = 0.4
+DEFAULT_MIN_RELEVANCE = 0.06
 """What is looked for to be forgotten should be it, not only resemble it."""
 BUDGET_MS = 10_000.0
 ANSWER_SECONDS = 15.0

@@ -30,6 +30,7 @@ from .misheard import Soundalikes
 from .moments import spans
 from .pool import Pool
 from .postings import Postings
+from .relevance import FUSED, MAXSIM, relevance
 from .rereading import QuestionVectors, TokenReranker
 from .sessions import Sessions
 from .signals import is_question, prior
@@ -338,7 +339,7 @@ class Retriever:
         trail = Trail() if question.explain else None
         if among is None:
             rows = self._newest(self._catalog.visible(question.scopes, question.now_ms), question.top_k)
-            relevance: Scores = np.ones(len(rows), np.float32)
+            found: Scores = np.ones(len(rows), np.float32)
         else:
             # From here on `rows` are places in the pool.
             lexical, cosine, allowed = among.lexical, among.cosine, among.allowed
@@ -352,6 +353,7 @@ class Retriever:
                 if trail is not None:
                     trail.candidates(rows, scored, signals)
                 largest = 1.0 if lexical is None or cosine is None else 1 + self._weights.lexical
+                calibration = FUSED
                 if question.reranker is not Reranker.NONE and vectors is not None and len(vectors.tokens):
                     reranking = perf_counter()
                     first, scored, added = self._reranker.rerank(
@@ -361,24 +363,28 @@ class Retriever:
                     if trail is not None:
                         trail.reranked(Reranker.MAXSIM, rows, added, self._weights.maxsim)
                     largest += self._weights.maxsim
+                    calibration = MAXSIM
                     rerank_ms = (perf_counter() - reranking) * 1000
-                relevance = scored * allowed[rows] / np.float32(largest)
+                shares = scored * allowed[rows] / np.float32(largest)
                 if lexical is not None:
                     # What was said a moment ago has no vector yet: its words alone say how relevant it is.
                     embedded = self._vectors.present(among.at(rows))
-                    relevance = np.where(embedded, relevance, lexical[rows] * allowed[rows])
-                order = np.lexsort((-rows, -relevance))[: question.top_k]
-                rows, relevance = rows[order], relevance[order]
+                    shares = np.where(embedded, shares, lexical[rows] * allowed[rows])
+                order = np.lexsort((-rows, -shares))[: question.top_k]
+                found = relevance(shares[order], calibration)
+                if lexical is not None:
+                    found = np.where(embedded[order], found, np.maximum(found, shares[order]))
+                rows = rows[order]
             else:
                 rows = best(scores * allowed, question.top_k)
-                relevance = scores[rows] * allowed[rows]
-        enough = relevance >= question.min_relevance
+                found = scores[rows] * allowed[rows]
+        enough = found >= question.min_relevance
         shown = rows[enough] if among is None else among.at(rows[enough])
         slots = tuple(self._catalog.slots[shown].tolist())
         done = perf_counter()
         return Found(
             slots,
-            tuple(np.clip(relevance[enough], 0, 1).tolist()),
+            tuple(np.clip(found[enough], 0, 1).tolist()),
             (searched - started) * 1000,
             (done - searched) * 1000 - rerank_ms,
             rerank_ms,
