@@ -36,7 +36,7 @@ from .wire import Reranker, Strategy
 
 MIN_RELEVANCE = 0.02
 """Less is not put before a model, with the hybrid strategy; the other strategies have scales of their own. In three
-households it leaves 1 to 3 in 100 questions that have an answer without any memory (docs/decisions/0006)."""
+households it leaves 1 to 3 in 100 questions that have an answer without any memory (docs/decisions/0004)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
