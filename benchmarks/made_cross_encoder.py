@@ -7,7 +7,7 @@ batch and a mask; its weights are random or given. What such a model says has no
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 import json
 from pathlib import Path
 import shutil
@@ -67,6 +67,18 @@ def random_weights(shape: Shape, seed: int = 7) -> dict[str, Array]:
         weights[f"{layer}.inner"] = normal(hidden, inner)
         weights[f"{layer}.outer"] = normal(inner, hidden)
     return weights
+
+
+def repeated_weights(shape: Shape) -> dict[str, Array]:
+    """Return random weights that are the same in all layers: the time of a large model in a small file."""
+    one = random_weights(replace(shape, layers=1))
+    layers = {
+        f"{layer}{name.removeprefix('0')}": array
+        for layer in range(shape.layers)
+        for name, array in one.items()
+        if name.startswith("0.")
+    }
+    return one | layers
 
 
 def cross_encoder(shape: Shape, weights: Mapping[str, Array]) -> onnx.ModelProto:
@@ -138,10 +150,14 @@ class _Graph:
         self._weights = weights
         self._nodes: list[onnx.NodeProto] = []
         self._constants: dict[str, onnx.TensorProto] = {}
+        self._names: dict[int, str] = {}
 
     def weight(self, name: str) -> str:
-        self._constants.setdefault(name, numpy_helper.from_array(np.ascontiguousarray(self._weights[name]), name))
-        return name
+        array = self._weights[name]
+        known = self._names.setdefault(id(array), name)
+        if known not in self._constants:
+            self._constants[known] = numpy_helper.from_array(np.ascontiguousarray(array), known)
+        return known
 
     def constant(self, value: Array | np.generic) -> str:
         name = f"constant.{len(self._constants)}"

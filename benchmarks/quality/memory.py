@@ -22,10 +22,10 @@ from npu_memory_server.wire import Reranker, Strategy
 from .corpora import Corpus
 
 
-def settings(models: Path) -> dict[str, tuple[Strategy, Reranker]]:
+def settings(models: Path | None = None) -> dict[str, tuple[Strategy, Reranker]]:
     """Return the settings to compare by name, the default first; with the cross-encoders that are among the models."""
     default = RecallDefaults().reranker
-    fetched = [reranker for reranker in MODEL_FILES if (models / reranker).is_dir()]
+    fetched = [reranker for reranker in MODEL_FILES if models is not None and (models / reranker).is_dir()]
     others = [reranker for reranker in (Reranker.MAXSIM, Reranker.NONE, *fetched) if reranker is not default]
     return {
         f"hybrid, {default} (default)": (Strategy.HYBRID, default),

@@ -10,7 +10,7 @@ import onnx
 import onnxruntime as ort
 import pytest
 
-from benchmarks.made_cross_encoder import TINYBERT_L2, Shape, cross_encoder as make, random_weights
+from benchmarks.made_cross_encoder import TINYBERT_L2, Shape, cross_encoder as make, random_weights, repeated_weights
 from npu_memory_server.embedding.manifest import (
     MANIFEST_NAME,
     FileRole,
@@ -97,7 +97,7 @@ def test_when_the_time_is_up_nothing_is_read(cross_encoder: CrossEncoder) -> Non
 def slow(tokenizer: Path, tmp_path: Path) -> CrossEncoder:
     """Return a model whose long pairs take many times as long as its short ones."""
     shape = Shape(layers=12, hidden=256, heads=4)
-    folder = put(tmp_path, Reranker.MINILM_L12, make(shape, random_weights(shape)), tokenizer, shape)
+    folder = put(tmp_path, Reranker.MINILM_L12, make(shape, repeated_weights(shape)), tokenizer, shape)
     return CrossEncoder(find_files(folder))
 
 

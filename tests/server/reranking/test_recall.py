@@ -11,7 +11,7 @@ from hypothesis import given, strategies as st
 import onnxruntime as ort
 import pytest
 
-from benchmarks.made_cross_encoder import Shape, cross_encoder as make, random_weights
+from benchmarks.made_cross_encoder import Shape, cross_encoder as make, random_weights, repeated_weights
 from npu_memory_server.embedding.embedder import OnnxEmbedder
 from npu_memory_server.memory import Memory
 from npu_memory_server.recalling import CROSS_ENCODED, INSTEAD, NOT_REACHED, RERANKER_FAILED, reordered
@@ -159,7 +159,7 @@ def slow_models(tokenizer: Path, tmp_path_factory: pytest.TempPathFactory) -> Pa
     """Return a folder with a cross-encoder that takes many times as long as everything else of a recall."""
     models = tmp_path_factory.mktemp("slow")
     shape = Shape(layers=24, hidden=384, heads=12, vocabulary=30_522)
-    put(models, Reranker.MINILM_L12, make(shape, random_weights(shape)), tokenizer, shape)
+    put(models, Reranker.MINILM_L12, make(shape, repeated_weights(shape)), tokenizer, shape)
     return models
 
 
