@@ -1,13 +1,12 @@
 """Turns that no assistant with memory handles: those that Home Assistant deals with itself, and those of other agents.
 
-They are seen through the chat logs, which have every conversation of every agent, and only those of the pipelines that
-the user has chosen are kept.
+The chat logs tell when something is said in any conversation of any agent, and the record that a pipeline keeps of its
+runs, which pipeline that was, who answered, and what. Only turns of the pipelines that the user has chosen are kept.
 """
 
 import asyncio
+from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
-import logging
 from typing import Any
 
 from homeassistant.components import conversation
@@ -23,10 +22,11 @@ from .keeping import Keeper
 from .options import ServerOptions
 from .turn import Turn
 
-_LOGGER = logging.getLogger(__name__)
-
 PIPELINES: HassKey[Any] = HassKey("assist_pipeline")
-INTENT_START = "intent-start"
+INTENT_START, INTENT_END, ERROR, RUN_END = "intent-start", "intent-end", "error", "run-end"
+
+NOT_UNDERSTOOD = ("no_intent_match", "no_valid_targets")
+"""By Home Assistant's own agent; the second if it takes what it has not understood for the name of a device."""
 
 LOOK_SECONDS = 2.0
 LOOKS = 60
@@ -35,10 +35,10 @@ LOOKS = 60
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Heard:
-    """What somebody has said in a pipeline, and whether it was the first thing in its conversation."""
+    """What somebody has said in a run of a pipeline; it `continues` a conversation if it was not the first thing."""
 
     user_input: conversation.ConversationInput
-    said_at: datetime
+    run: Any
     conversation_id: str
     continues: bool
 
@@ -68,16 +68,13 @@ class Overheard:
     def _heard(self, conversation_id: str, event: ChatLogEventType, data: dict[str, Any]) -> None:
         if event is not ChatLogEventType.CONTENT_ADDED or data["content"]["role"] != "user":
             return
-        user_input = _pipeline_input(self._hass, conversation_id, data["content"]["content"], self._options.pipelines)
-        if user_input is None:
+        found = _pipeline_input(self._hass, conversation_id, data["content"]["content"], self._options.pipelines)
+        if found is None:
             return
-        heard = Heard(
-            user_input=user_input,
-            said_at=data["content"]["created"],
-            conversation_id=conversation_id,
-            continues=conversation_id in self._hass.data.get(DATA_CHAT_LOGS, {})
-            and len(self._hass.data[DATA_CHAT_LOGS][conversation_id].content) > 2,
-        )
+        user_input, run = found
+        log = self._hass.data.get(DATA_CHAT_LOGS, {}).get(conversation_id)
+        continues = log is not None and len(log.content) > 2  # more than a system prompt and what was said now
+        heard = Heard(user_input=user_input, run=run, conversation_id=conversation_id, continues=continues)
         self._waiting[conversation_id] = heard
         self._entry.async_create_background_task(self._hass, self._keep(heard), f"{DOMAIN} overheard turn")
 
@@ -88,28 +85,34 @@ class Overheard:
             await asyncio.sleep(LOOK_SECONDS)
             if self._waiting.get(heard.conversation_id) is not heard:
                 return
-            answered = _answer(self._hass, heard)
-            if answered is not None:
+            if (response := _response(heard.run)) is not None:
                 del self._waiting[heard.conversation_id]
-                answer = answered if self._options.capture is Capture.BOTH else None
-                self._keeper.keep(turn, answer, private=self._options.private, continues=heard.continues)
+                self._keep_both(heard, turn, response)
                 return
         self._waiting.pop(heard.conversation_id, None)
-        _LOGGER.debug("A turn of %s is not remembered: it has no answer", heard.user_input.agent_id)
+
+    @callback
+    def _keep_both(self, heard: Heard, turn: Turn, response: Mapping[str, Any]) -> None:
+        """Keep a turn and what was answered. What was not understood is kept too, but not what went wrong."""
+        if not response or (response["response_type"] == ERROR and response["data"]["code"] not in NOT_UNDERSTOOD):
+            return
+        answer = response["speech"].get("plain", {}).get("speech")
+        if response["response_type"] == ERROR or self._options.capture is not Capture.BOTH:
+            answer = None
+        elif _has_looked_into_memory(self._hass, heard.conversation_id):
+            answer = None  # it may repeat what belongs to somebody
+        self._keeper.keep(turn, answer, private=self._options.private, continues=heard.continues)
 
 
 @callback
 def _pipeline_input(
     hass: HomeAssistant, conversation_id: str, text: str, pipelines: frozenset[str]
-) -> conversation.ConversationInput | None:
-    """Return what a pipeline has just been asked in this conversation, if it is one of these.
-
-    A chat log does not say which pipeline it belongs to; the pipeline's own record of its runs does.
-    """
+) -> tuple[conversation.ConversationInput, Any] | None:
+    """Return what a pipeline has just been asked in this conversation, and its run, if it is one of these."""
     if PIPELINES not in hass.data:
         return None
     runs = [
-        (event.timestamp, pipeline_id, event.data)
+        (event.timestamp, pipeline_id, event.data, run)
         for pipeline_id, debugged in hass.data[PIPELINES].pipeline_debug.items()
         for run in debugged.values()
         for event in run.events
@@ -117,10 +120,10 @@ def _pipeline_input(
     ]
     if not runs:
         return None
-    _, pipeline_id, asked = max(runs, key=lambda run: run[0])
+    _, pipeline_id, asked, run = max(runs, key=lambda found: found[0])
     if pipeline_id not in pipelines or asked["intent_input"] != text:
         return None
-    return conversation.ConversationInput(
+    user_input = conversation.ConversationInput(
         text=text,
         context=Context(user_id=_user_id(asked)),
         conversation_id=conversation_id,
@@ -129,6 +132,7 @@ def _pipeline_input(
         language=asked["language"],
         agent_id=asked["engine"],
     )
+    return user_input, run
 
 
 @callback
@@ -144,23 +148,20 @@ def _user_id(asked: dict[str, Any]) -> str | None:
 
 
 @callback
-def _answer(hass: HomeAssistant, heard: Heard) -> str | None:
-    """Return what was answered, empty if without words, or None if the turn is not over."""
-    log = hass.data.get(DATA_CHAT_LOGS, {}).get(heard.conversation_id)
-    if log is None:
-        return None
-    places = [
-        place
-        for place, content in enumerate(log.content)
-        if isinstance(content, conversation.UserContent) and content.created == heard.said_at
-    ]
-    if not places:
-        return None
-    after = log.content[places[0] + 1 :]
-    next_turn = next((place for place, c in enumerate(after) if isinstance(c, conversation.UserContent)), None)
-    if next_turn is None and getattr(log, "turn_active", False):
-        return None
-    if any(isinstance(c, conversation.ToolResultContent) and DOMAIN in c.tool_name for c in after[:next_turn]):
-        return ""  # it may repeat what belongs to somebody
-    said = [c.content for c in after[:next_turn] if isinstance(c, conversation.AssistantContent)]
-    return (said[-1] or "") if said else None
+def _response(run: Any) -> Mapping[str, Any] | None:
+    """Return what was answered in a run, empty if nothing was, or None if it is under way."""
+    for event in run.events:
+        if event.type == INTENT_END:
+            response: Mapping[str, Any] = event.data["intent_output"]["response"]
+            return response
+        if event.type in (ERROR, RUN_END):
+            return {}
+    return None
+
+
+@callback
+def _has_looked_into_memory(hass: HomeAssistant, conversation_id: str) -> bool:
+    log = hass.data.get(DATA_CHAT_LOGS, {}).get(conversation_id)
+    return log is not None and any(
+        isinstance(content, conversation.ToolResultContent) and DOMAIN in content.tool_name for content in log.content
+    )

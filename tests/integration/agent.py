@@ -9,6 +9,7 @@ from homeassistant.components import conversation
 from homeassistant.const import MATCH_ALL
 from homeassistant.core import HomeAssistant
 from homeassistant.exceptions import HomeAssistantError
+from homeassistant.helpers import llm
 from homeassistant.helpers.entity_component import DATA_INSTANCES
 
 AGENT = "conversation.model"
@@ -37,6 +38,8 @@ class RecordingAgent(conversation.ConversationEntity):
         self.inputs: list[conversation.ConversationInput] = []
         self.prepared: list[str | None] = []
         self.failure: Exception | None = None
+        self.tool_result: str | None = None
+        """The name of a tool that the model has used before it answers."""
         self.may_answer = asyncio.Event()
         self.may_answer.set()
 
@@ -60,6 +63,15 @@ class RecordingAgent(conversation.ConversationEntity):
         await self.may_answer.wait()
         if self.failure:
             raise self.failure
+        if self.tool_result:
+            chat_log.async_add_assistant_content_without_tools(
+                conversation.ToolResultContent(
+                    agent_id=self.entity_id,
+                    tool_call_id="1",
+                    tool_name=self.tool_result,
+                    result=llm.ToolResult(data={}),
+                )
+            )
         async for _ in chat_log.async_add_delta_content_stream(self.entity_id, self._deltas()):
             pass
         return conversation.async_get_result_from_chat_log(user_input, chat_log)

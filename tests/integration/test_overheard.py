@@ -153,7 +153,43 @@ async def test_what_a_person_says_stays_private_if_the_user_wants_that(
     ]
 
 
-async def test_a_turn_without_an_answer_is_given_up(
+async def test_what_home_assistant_has_not_understood_is_remembered_without_its_apology(
+    home: HomeAssistant, listening: Any, memory: MemoryClient, speaker: Speaker
+) -> None:
+    pipeline = await speaker.pipeline(conversation_engine="conversation.home_assistant")
+    entry = await listening(pipeline)
+    await speaker.say(pipeline, "We moved swim practice over to Sunday morning")
+    await settled(entry)
+    assert [m.text for m in await remembered(memory, 1)] == ["We moved swim practice over to Sunday morning"]
+
+
+async def test_what_a_tool_has_found_in_memory_is_not_remembered_as_an_answer(
+    home: HomeAssistant, listening: Any, agent: RecordingAgent, memory: MemoryClient, speaker: Speaker
+) -> None:
+    pipeline = await speaker.pipeline(conversation_engine=AGENT)
+    entry = await listening(pipeline)
+    agent.tool_result = "npu_memory__recall"
+    await speaker.say(pipeline, PARCEL)
+    await settled(entry)
+    assert [m.text for m in await remembered(memory, 1)] == [PARCEL]
+
+
+async def test_a_turn_that_goes_wrong_is_not_remembered(
+    home: HomeAssistant,
+    listening: Any,
+    agent: RecordingAgent,
+    memory: MemoryClient,
+    speaker: Speaker,
+) -> None:
+    agent.failure = OutOfOrderError("The model is out of order")
+    pipeline = await speaker.pipeline(conversation_engine=AGENT)
+    entry = await listening(pipeline)
+    await speaker.say(pipeline, PARCEL)
+    await settled(entry)
+    assert await remembered(memory, 0) == []
+
+
+async def test_a_turn_that_does_not_end_is_given_up(
     home: HomeAssistant,
     listening: Any,
     agent: RecordingAgent,
@@ -162,11 +198,14 @@ async def test_a_turn_without_an_answer_is_given_up(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(overheard, "LOOKS", 2)
-    agent.failure = OutOfOrderError("The model is out of order")
+    agent.may_answer.clear()
     pipeline = await speaker.pipeline(conversation_engine=AGENT)
     entry = await listening(pipeline)
-    await speaker.say(pipeline, PARCEL)
+    turn = asyncio.create_task(speaker.say(pipeline, PARCEL))
+    await until(lambda: agent.turns)
     await settled(entry)
+    agent.may_answer.set()
+    await turn
     assert await remembered(memory, 0) == []
 
 

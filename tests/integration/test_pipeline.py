@@ -1,8 +1,8 @@
 """An assistant with memory in a pipeline, asked over the websocket as the frontend and the satellites ask."""
 
-from homeassistant.core import HomeAssistant
+from homeassistant.core import Context, HomeAssistant
 import pytest
-from pytest_homeassistant_custom_component.common import MockConfigEntry
+from pytest_homeassistant_custom_component.common import MockConfigEntry, MockUser
 
 from custom_components.npu_memory import prompt, wire
 from custom_components.npu_memory.client import MemoryClient
@@ -66,6 +66,7 @@ async def test_a_long_conversation_has_memory_in_every_turn(
     add_entry: AddEntry,
     memory: MemoryClient,
     speaker: Speaker,
+    hass_admin_user: MockUser,
 ) -> None:
     """Home Assistant 2026.11 keeps a system prompt for a conversation: memories would be those of its first turn."""
     options = {CONF_AGENT: AGENT, "budget_ms": 2000, "injection": injection, "top_k": 3}
@@ -74,7 +75,12 @@ async def test_a_long_conversation_has_memory_in_every_turn(
     for fact in facts:
         await memory.remember(wire.RememberRequest(text=fact), 10)
     pipeline = await speaker.pipeline()
-    first = await say(home, "Yes?", extra_system_prompt="You asked whether to close the garage.")
+    first = await say(
+        home,
+        "Yes?",
+        context=Context(user_id=hass_admin_user.id),
+        extra_system_prompt="You asked whether to close the garage.",
+    )
     for turn in range(LONG):
         place = turn % len(OWNERS)
         question = f"What is the number of {OWNERS[place]} locker, for time {turn}?"
