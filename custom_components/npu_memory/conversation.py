@@ -91,8 +91,8 @@ class MemoryConversationEntity(FrontingEntity):
         if self.subentry.subentry_id in (answering := ANSWERING.get()):
             return self._without_an_agent(user_input, chat_log, Outcome.CIRCLE, CIRCLE_SPOKEN)
         self.memory.overheard.leave(chat_log.conversation_id)
-        turn = await Turn.begin(self.hass, user_input, chat_log.conversation_id, self.memory.options)
         session = async_get_session(self.hass, user_input, chat_log)
+        turn = await Turn.begin(self.hass, user_input, session.name, self.memory.options)
         alone = self.options.agent in (None, conversation.HOME_ASSISTANT_AGENT)
         if spoken := await answer(self.memory.client, self.memory.exchanges, self.options, turn, alone=alone):
             session.tell(spoken.memories, stays=False)
@@ -118,7 +118,7 @@ class MemoryConversationEntity(FrontingEntity):
     ) -> conversation.ConversationResult:
         """Let the agent answer with the memories at hand."""
         known = {essence(message_without_memory(text)) for c in chat_log.content[1:-1] if (text := _text_of(c))}
-        recalled = await self._recall(turn, len(known))
+        recalled = await self._recall(turn, has_history=True)
         memories = turn.choose(recalled.memories, known, self.options.top_k) if recalled.context else None
         delivery = deliver(user_input.text, memories, session, self.options)
         self.memory.exchanges.tell(turn, memories or (), heard=False)
@@ -148,7 +148,7 @@ class MemoryConversationEntity(FrontingEntity):
             if result.response.response_type is not intent.IntentResponseType.ERROR:
                 self._remember(turn, session, result.response.speech.get("plain", {}).get("speech"))
             return result
-        recalled = await self._recall(turn, 0)
+        recalled = await self._recall(turn)
         if not turn.choose(recalled.memories, (), self.options.top_k):
             self._report(report_of(recalled.failure or Outcome.NOTHING_RELEVANT, recalled, turn.text))
             self._remember(turn, session, None)
@@ -165,7 +165,7 @@ class MemoryConversationEntity(FrontingEntity):
         session: Session,
     ) -> conversation.ConversationResult:
         """Answer by quoting."""
-        recalled = await self._recall(turn, 0)
+        recalled = await self._recall(turn)
         if recalled.failure not in (None, Outcome.NOTHING_SAID):
             sentence = spoken_language(turn.language).say(Say.NOT_REACHED)
             return self._without_an_agent(user_input, chat_log, recalled.failure, sentence)
@@ -235,7 +235,7 @@ class MemoryConversationEntity(FrontingEntity):
         with suppress(MemoryClientError):  # the turn that follows will say so, if it is still true then
             await self.memory.client.prepare(PREPARE_SECONDS)
 
-    async def _recall(self, turn: Turn, known: int) -> Recalled:
+    async def _recall(self, turn: Turn, *, has_history: bool = False) -> Recalled:
         """Ask memory, and wait no longer than the budget; the turn goes on in any case."""
         if not turn.text:
             return Recalled(failure=Outcome.NOTHING_SAID)
@@ -243,7 +243,7 @@ class MemoryConversationEntity(FrontingEntity):
         context, failure = None, None
         try:
             context = await self.memory.client.recall(
-                turn.recall_request(self.options, known), self.options.budget_ms / 1000
+                turn.recall_request(self.options, has_history=has_history), self.options.budget_ms / 1000
             )
         except CannotConnect:
             failure = Outcome.NOT_CONNECTED

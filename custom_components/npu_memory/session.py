@@ -8,10 +8,11 @@ from homeassistant.components import conversation
 from homeassistant.core import HomeAssistant, callback
 from homeassistant.helpers import chat_session
 from homeassistant.util.hass_dict import HassKey
+from homeassistant.util.ulid import ulid_now, ulid_to_bytes
 
 from .const import DOMAIN
 from .speaking import narrowest
-from .wire import HOUSEHOLD, MemoryItem
+from .wire import HOUSEHOLD, MAX_NAME_CHARACTERS, MemoryItem
 
 TOLD_TURNS = 4
 """So many turns later an agent may have left out of its model's history what it was told."""
@@ -25,6 +26,8 @@ class Session:
     `narrowest_scope` is that of the most private memory that an answer may repeat.
     """
 
+    name: str
+    """What its turns are kept under: the conversation's id, made unique where somebody has chosen one to use again."""
     callers_prompt: str | None
     narrowest_scope: str = HOUSEHOLD
     turns: int = 0
@@ -57,7 +60,7 @@ def async_get_session(
     sessions = hass.data.setdefault(SESSIONS, {})
     conversation_id = chat_log.conversation_id
     if conversation_id not in sessions:
-        sessions[conversation_id] = Session(chat_log.extra_system_prompt)
+        sessions[conversation_id] = Session(_name(conversation_id), chat_log.extra_system_prompt)
         if (current := chat_session.current_session.get()) is not None:
             current.async_on_cleanup(partial(_end, sessions, conversation_id))
     session = sessions[conversation_id]
@@ -71,3 +74,11 @@ def async_get_session(
 @callback
 def _end(sessions: dict[str, Session], conversation_id: str) -> None:
     sessions.pop(conversation_id, None)
+
+
+def _name(conversation_id: str) -> str:
+    try:
+        ulid_to_bytes(conversation_id)
+    except ValueError:
+        return f"{conversation_id[: MAX_NAME_CHARACTERS - 32]} {ulid_now()}"
+    return conversation_id

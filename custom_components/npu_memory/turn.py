@@ -65,20 +65,24 @@ class Turn:
             source=(user_input.satellite_id or user_input.device_id or ASSIST)[:MAX_NAME_CHARACTERS],
         )
 
-    def recall_request(self, options: AssistantOptions, known: int) -> RecallRequest:
-        """Return the question to memory, for more memories than wanted: `choose` will leave some out."""
+    def recall_request(self, options: AssistantOptions, *, has_history: bool) -> RecallRequest:
+        """Return the question to memory, for more memories than wanted: `choose` will leave some out.
+
+        Whoever is to answer and `has_history` needs nothing of what was said in this conversation.
+        """
         return RecallRequest(
             text=self.text,
             scopes=visible_scopes(options.whose, self.speaker, self.place),
             speaker=self.speaker.name,
             language=self.language,
             asked_at=self.started.isoformat(),
-            top_k=min(options.top_k + known + REPETITIONS, MAX_TOP_K),
+            top_k=min(options.top_k + REPETITIONS, MAX_TOP_K),
             strategy=options.strategy,
             reranker=options.reranker,
             min_relevance=options.min_relevance,
             budget_ms=max(1.0, options.budget_ms * SERVERS_SHARE),
             allow_secrets=options.allow_secrets,
+            without_session=self.session if has_history else None,
         )
 
     def choose(self, memories: Iterable[MemoryItem], known: Collection[str], top_k: int) -> list[MemoryItem]:

@@ -115,6 +115,17 @@ class TestInFrontOfAnAgent:
         await say(home, "What is the number of the locker?")
         assert "4711" in agent.turns[2].system
 
+    async def test_a_conversation_with_an_id_of_somebodys_choice_is_a_new_one_each_time(
+        self, home: HomeAssistant, assistant: MockConfigEntry, agent: RecordingAgent, memory: MemoryClient
+    ) -> None:
+        await say(home, "The number of the locker is 4711.", "garage")
+        await remembered(memory, 2)
+        home.data[chat_session.DATA_CHAT_SESSION]["garage"].last_updated -= timedelta(hours=1)
+        async_fire_time_changed(home, dt_util.utcnow() + chat_session.CONVERSATION_TIMEOUT + timedelta(seconds=2))
+        await home.async_block_till_done()
+        await say(home, "What is the number of the locker?", "garage")
+        assert "4711" in agent.turns[1].system
+
     async def test_a_question_that_is_asked_often_does_not_displace_its_answer(
         self, home: HomeAssistant, memory_server: MemoryServer, agent: RecordingAgent, add_entry: AddEntry
     ) -> None:

@@ -197,6 +197,25 @@ async def test_lexical_makes_no_embedding(tmp_path: Path, open_memory: OpenMemor
     assert await texts(memory, "central heating trouble", strategy=Strategy.LEXICAL) == []
 
 
+@pytest.mark.parametrize("strategy", list(Strategy))
+async def test_what_was_said_in_a_session_is_left_out_for_whoever_has_it_at_hand(
+    memory: Memory, strategy: Strategy
+) -> None:
+    for session in ("now", "before", None):
+        told = f"The boiler was serviced {session or 'some time'}."
+        await memory.remember(RememberRequest(text=told, session=session, memory_id=f"{session}"))
+    for without, ids in (
+        ("now", {"before", "None"}),
+        ("unknown", {"now", "before", "None"}),
+        (None, {"now", "before", "None"}),
+    ):
+        question = RecallRequest(
+            text="When was the boiler serviced?", strategy=strategy, without_session=without, budget_ms=CALM_MS
+        )
+        answer = await memory.recall(question)
+        assert {found.id for found in answer.memories} == ids
+
+
 async def test_recent_is_the_newest_whatever_is_asked(
     tmp_path: Path, open_memory: OpenMemory, embedder: OnnxEmbedder
 ) -> None:

@@ -241,6 +241,7 @@ class Memory:
             allow_secrets=request.allow_secrets,
             explain=request.explain,
             diversity=self._defaults.diversity if request.diversity is None else request.diversity,
+            without_session=request.without_session,
         )
         if question.strategy in MEANING:
             await self._wait_for_the_turn_before(deadline)

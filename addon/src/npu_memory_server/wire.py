@@ -257,7 +257,8 @@ class RecallRequest(Message):
 
     Without `top_k`, `strategy`, `reranker`, `max_tokens` or `diversity` the server's own settings hold. `max_tokens`
     bounds the context, in tokens of the embedder. Secrets are masked unless `allow_secrets`. With `explain` every
-    memory says why it was chosen. With `diversity` a memory that is like a better one comes later, or not at all.
+    memory says why it was chosen. With `diversity` a memory that is like a better one comes later, or not at all. What
+    was said in `without_session` is left out: whoever asks has it at hand.
     """
 
     event_type: ClassVar[str] = "memory-recall"
@@ -275,6 +276,7 @@ class RecallRequest(Message):
     allow_secrets: bool = False
     explain: bool = False
     diversity: float | None = field(default=None, metadata=between(0, 1))
+    without_session: str | None = field(default=None, metadata=characters())
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import partial
 from time import perf_counter
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -37,6 +37,7 @@ from .signals import is_question, prior
 from .weights import Weights
 
 Vector = NDArray[np.float32]
+Value = TypeVar("Value", np.bool_, np.float32)
 
 CANDIDATES = 128
 """Memories that the signals look at; the evidence is among the first 100 for 92 % of the questions of LoCoMo."""
@@ -82,6 +83,7 @@ class Question:
     allow_secrets: bool = False
     explain: bool = False
     diversity: float = 0.0
+    without_session: str | None = None
     lexical: Scores | Hits | None = None
     vectors: QuestionVectors | None = None
 
@@ -338,7 +340,8 @@ class Retriever:
         rerank_ms = 0.0
         trail = Trail() if question.explain else None
         if among is None:
-            rows = self._newest(self._catalog.visible(question.scopes, question.now_ms), question.top_k)
+            visible = self._catalog.visible(question.scopes, question.now_ms)
+            rows = self._newest(self._outside(question.without_session, visible), question.top_k)
             found: Scores = np.ones(len(rows), np.float32)
         else:
             # From here on `rows` are places in the pool.
@@ -411,13 +414,17 @@ class Retriever:
         query = question.vectors.vector if question.vectors is not None else None
         if isinstance(self._vectors, VectorIndex):
             allowed = self._catalog.weights(question.scopes, question.now_ms, self._weights.past)
+            allowed = self._outside(question.without_session, allowed)
             lexical = question.lexical.all() if isinstance(question.lexical, Hits) else question.lexical
             return pool.everything(self._catalog, self._vectors, lexical, query, allowed, self._weights)
         hits = Hits.of(question.lexical) if isinstance(question.lexical, np.ndarray) else question.lexical
-        allowed_of = partial(
-            self._catalog.weights_of, scopes=question.scopes, now_ms=question.now_ms, past=self._weights.past
+        return pool.candidates(
+            self._catalog, self._vectors, hits, query, partial(self._allowed_of, question), self._weights
         )
-        return pool.candidates(self._catalog, self._vectors, hits, query, allowed_of, self._weights)
+
+    def _allowed_of(self, question: Question, rows: NDArray[np.intp]) -> Scores:
+        allowed = self._catalog.weights_of(rows, question.scopes, question.now_ms, self._weights.past)
+        return np.where(self._sessions.has(question.without_session, rows), np.float32(0), allowed)
 
     def _touch(self, row: int) -> None:
         """Note a change that what is being saved just now may lack."""
@@ -436,6 +443,15 @@ class Retriever:
             "time": time,
             **self._sessions.gains(rows, among.scores[places], among.scores_of, self._weights),
         }
+
+    def _outside(self, session: str | None, values: NDArray[Value]) -> NDArray[Value]:
+        """Return `values`, one for each row, with nothing where a row belongs to the session."""
+        inside = self._sessions.rows_of(session)
+        if not len(inside):
+            return values
+        outside = values.copy()
+        outside[inside] = 0
+        return outside
 
     def _newest(self, visible: NDArray[np.bool_], count: int) -> NDArray[np.intp]:
         rows = np.flatnonzero(visible & self._catalog.current)

@@ -97,6 +97,17 @@ class Sessions:
         before, after = int(self._before.values[row]), int(self._after.values[row])
         return None if before == NONE else before, None if after == NONE else after
 
+    def has(self, session: str | None, rows: Rows) -> NDArray[np.bool_]:
+        """Return whether each of `rows` belongs to a session."""
+        number = NONE if session is None else self._numbers.get(_digest(session), NONE)
+        belongs: NDArray[np.bool_] = (self._session.values[rows] == number) & (number != NONE)
+        return belongs
+
+    def rows_of(self, session: str | None) -> Rows:
+        """Return the rows of a session."""
+        number = NONE if session is None else self._numbers.get(_digest(session), NONE)
+        return np.flatnonzero(self._session.values == number) if number != NONE else np.empty(0, np.intp)
+
     def before(self, rows: Rows) -> Rows:
         """Return for each of `rows` the row of the turn before it in its session, or `NONE`; `NONE` has none."""
         before: Rows = np.where(rows == NONE, NONE, self._before.values[rows]).astype(np.intp)
