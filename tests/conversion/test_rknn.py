@@ -150,7 +150,7 @@ class TestWhenItGoesWrong:
         assert contents(tmp_path) == ["package"]
         assert load_manifest(output) == before
 
-    def test_a_mask_beyond_16_bits_is_noticed(
+    def test_padding_that_is_not_hidden_is_noticed(
         self, small_embedder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         recipe, folder = find_recipe(str(small_embedder))

@@ -137,7 +137,7 @@ def _accuracy(model: ModelReport | None) -> str:
     if model.rank_correlation is not None:
         return f"  rank correlation to the original {model.rank_correlation:.5f}"
     if model.vectors is not None:
-        return f"  cosine to the original {model.vectors.mean:.5f} mean, {model.vectors.least:.5f} least"
+        return f"  cosine to the original {model.vectors.mean:.6f} mean, {model.vectors.least:.6f} least"
     return ""
 
 

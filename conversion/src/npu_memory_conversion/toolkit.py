@@ -29,6 +29,8 @@ HOW_TO_GET_IT = (
 )
 PROBE = "import importlib.metadata, torch, rknn.api; print(importlib.metadata.version('rknn-toolkit2'))"
 PROBE_SECONDS = 180
+SILENCE_SECONDS = 3600
+"""Compiling a model of 12 layers takes half a minute of an idle machine."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +99,11 @@ def run_jobs(python: str, jobs: Sequence[Job], report: Callable[[Step], object])
             stack.callback(worker.kill)
             pool.submit(_serve, worker, waiting, steps)
         while count:
-            step = steps.get()
+            try:
+                step = steps.get(timeout=SILENCE_SECONDS)
+            except queue.Empty as error:
+                minutes = SILENCE_SECONDS // 60
+                raise ConversionError(f"rknn-toolkit2 gave no sign of life for {minutes} minutes") from error
             if step is None:
                 count -= 1
             elif isinstance(step, ConversionError):
