@@ -78,6 +78,23 @@ class TestTheRealServer:
             "The heating was serviced in March."
         ]
 
+    async def test_a_correction_that_was_found_is_listed_taken_back_and_made_again(self, memory: MemoryClient) -> None:
+        said = {"tuesday": "Trash goes out on Tuesday.", "friday": "We moved trash day, it is Friday now."}
+        for day, (memory_id, text) in enumerate(said.items(), 1):
+            at = f"2026-02-0{day}T12:00:00+00:00"
+            await memory.remember(wire.RememberRequest(text=text, memory_id=memory_id, created_at=at), 10)
+        async with asyncio.timeout(30):
+            while not (page := await memory.corrections(wire.CorrectionsRequest(), 10)).corrections:
+                pass
+        (correction,) = page.corrections
+        pair = {"old_id": correction.old.id, "new_id": correction.new.id}
+        reverted = await memory.revert_correction(wire.RevertCorrectionRequest(**pair), 10)
+        accepted = await memory.accept_correction(wire.AcceptCorrectionRequest(**pair), 10)
+
+        assert pair == {"old_id": "tuesday", "new_id": "friday"}
+        assert reverted.state is wire.CorrectionState.REVERTED
+        assert accepted.state is wire.CorrectionState.CLOSED
+
     async def test_a_turn_is_prepared_before_anybody_has_spoken(self, memory: MemoryClient) -> None:
         assert (await memory.prepare(10)).woken
         assert not (await memory.prepare(10)).woken
