@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import jellyfish
 
-from .analysis import STOP_WORDS, folded_words, stemmer
+from .analysis import folded_words, stemmer, stop_words_of
 
 LONGEST_SPLIT = 3
 """Words that one word may have become: "cur tiss", "car bun mon ox side"."""
@@ -58,9 +58,9 @@ class Soundalikes:
 
         Each guess stands for the words that it explains; the question's other terms stay.
         """
-        stem = stemmer(language)
+        stem, stop_words = stemmer(language), stop_words_of(language)
         said = folded_words(text)
-        known = [word in STOP_WORDS or self._frequency(stem(word)) > 0 for word in said]
+        known = [word in stop_words or self._frequency(stem(word)) > 0 for word in said]
         if all(known):
             return None
         explained: dict[int, _Guess] = {}
@@ -70,7 +70,7 @@ class Soundalikes:
                 explained.update(dict.fromkeys(words, guess))
         if not explained:
             return None
-        others = [stem(word) for place, word in enumerate(said) if place not in explained and word not in STOP_WORDS]
+        others = [stem(word) for place, word in enumerate(said) if place not in explained and word not in stop_words]
         return [*dict.fromkeys(guess.term for guess in explained.values()), *others]
 
     def _guesses(self, said: list[str], known: list[bool], stem: Callable[[str], str]) -> Iterable[_Guess]:

@@ -8,7 +8,8 @@ from itertools import pairwise
 import re
 
 from . import cues as said_by
-from .analysis import STOP_WORDS, terms
+from .analysis import terms
+from .stop_words import ENGLISH
 from .cues import Cue
 from .places import AT, AUXILIARIES, CALLED, ENDS, HAS, IS, JOINS, NO_PLACE, PLACED, STAYS, SUBJECTS, Phrase, phrases
 from .signals import is_question
@@ -206,7 +207,7 @@ def _names(
 
 def _term(word: str, language: str | None) -> str:
     bare = word.split("'", maxsplit=1)[0] if word.endswith("'s") else word
-    if bare in said_by.EMPTY or bare in STOP_WORDS or len(bare) < 2:
+    if bare in said_by.EMPTY or bare in ENGLISH or len(bare) < 2:
         return ""
     return next(iter(terms(bare, language)), "")
 

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from enum import Enum
 import re
 
-from .analysis import STOP_WORDS, fold
+from .analysis import fold
+from .stop_words import ENGLISH
 
 TOKEN = re.compile(r"[$€£]|\d+(?:[.,:]\d+)*|[^\W\d_]+(?:'[^\W\d_]+)*|[.;!?](?=\s|$)|,(?=\s)")
 """What a statement is read as: amounts, words with what follows their apostrophe, and the marks that end a clause."""
@@ -171,7 +172,7 @@ def _is_a_day(words: list[str], at: int, months: dict[str, int]) -> bool:
     after = words[at + 1] if at + 1 < len(words) else ""
     before = words[at - 1] if at else ""
     return before in months or (
-        before == "the" and (not after.isalpha() or after in STOP_WORDS or after in _AFTER_A_DAY or after in months)
+        before == "the" and (not after.isalpha() or after in ENGLISH or after in _AFTER_A_DAY or after in months)
     )
 
 
