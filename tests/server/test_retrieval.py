@@ -10,12 +10,13 @@ from hypothesis.extra import numpy as arrays
 import numpy as np
 import pytest
 
-from npu_memory_server.retrieval.analysis import STOP_WORDS, fold, terms
+from npu_memory_server.retrieval.analysis import fold, terms
 from npu_memory_server.retrieval.catalog import Catalog
 from npu_memory_server.retrieval.dense import VectorIndex
-from npu_memory_server.retrieval.fusion import best
+from npu_memory_server.retrieval.fusion import best, reciprocal_ranks
 from npu_memory_server.retrieval.growing import GrowingArray
 from npu_memory_server.retrieval.lexical import K1, B, LexicalIndex
+from npu_memory_server.retrieval.stop_words import ENGLISH, STOP_WORDS
 
 TERMS = st.sampled_from(["key", "cat", "boiler", "garden", "finn", "e31", "2026", "march"])
 DOCUMENTS = st.lists(TERMS, max_size=8)
@@ -105,6 +106,25 @@ def test_terms_are_folded_stemmed_and_without_what_every_question_has(text: str,
     assert terms(text) == found
 
 
+@pytest.mark.parametrize(
+    ("text", "language", "found"),
+    [
+        ("Wann hat Lina Geburtstag?", "de", ["lina", "geburtstag"]),
+        ("Où est rangé le grand plat de service ?", "fr", ["rang", "grand", "plat", "servic"]),
+        ("¿Cuántos chiles lleva la salsa?", "es", ["chil", "llev", "sals"]),
+        ("Waar ligt de sleutel?", "nl-BE", ["ligt", "sleutel"]),
+        ("Где лежит ключ?", "ru", ["леж", "ключ"]),
+    ],
+)
+def test_a_question_in_another_language_has_its_own_words_left_out(text: str, language: str, found: list[str]) -> None:
+    assert terms(text, language) == found
+
+
+@pytest.mark.parametrize("language", STOP_WORDS)
+def test_the_words_to_leave_out_are_folded_as_those_of_a_question_are(language: str) -> None:
+    assert {fold(word) for word in STOP_WORDS[language]} == STOP_WORDS[language]
+
+
 @given(word=st.text(max_size=20))
 def test_folding_twice_changes_nothing_more(word: str) -> None:
     assert fold(fold(word)) == fold(word)
@@ -117,7 +137,19 @@ def test_folding_twice_changes_nothing_more(word: str) -> None:
 def test_any_text_in_any_language_has_terms(text: str, language: str | None) -> None:
     found = terms(text, language)
     assert all(found)
-    assert not set(found) & STOP_WORDS or language is not None or text != text.lower()
+    assert not set(found) & ENGLISH or language is not None or text != text.lower()
+
+
+# Both legs
+
+
+def test_reciprocal_ranks_count_the_places_and_not_the_scores() -> None:
+    lexical = np.array([0.9, 0.1, 0.0, 0.0], np.float32)
+    cosine = np.array([0.2, 0.3, 0.9, -0.1], np.float32)
+    first, second, third = 61 / 61, 61 / 62, 61 / 63
+    expected = [(first + third) / 2, (second + second) / 2, first / 2, 0]
+    assert reciprocal_ranks(lexical, cosine).tolist() == pytest.approx(expected)
+    assert reciprocal_ranks(lexical * 100, cosine).tolist() == pytest.approx(expected)
 
 
 # Vectors

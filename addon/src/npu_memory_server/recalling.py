@@ -28,8 +28,8 @@ from .wire import Reranked, Strategy
 LOGGER = logging.getLogger(__name__)
 Result = TypeVar("Result")
 
-WORDS = frozenset({Strategy.HYBRID, Strategy.LEXICAL})
-MEANING = frozenset({Strategy.HYBRID, Strategy.VECTOR})
+WORDS = frozenset({Strategy.HYBRID, Strategy.RRF, Strategy.LEXICAL})
+MEANING = frozenset({Strategy.HYBRID, Strategy.RRF, Strategy.VECTOR})
 TOO_LATE = "The embedding came later than the budget allows."
 FAILED = "The question could not be embedded."
 INSTEAD = "MaxSim decided instead."
@@ -121,7 +121,7 @@ class Recaller:
             degraded = FAILED
         else:
             return await self._reranked(question, cross_encoder, candidates, deadline)
-        if question.strategy is Strategy.HYBRID:
+        if question.strategy in WORDS:
             return await self._without_meaning(question, degraded)
         return Recalled(Answer(), perf_counter(), degraded=degraded)
 
@@ -198,7 +198,7 @@ class Recaller:
     def _understood(self, question: Question) -> _Understood:
         began = perf_counter()
         searching: Future[Words] | None = None
-        if question.strategy is Strategy.HYBRID and self._indexes.is_large:
+        if question.strategy in WORDS and self._indexes.is_large:
             searching = self._searching.submit(self._indexes.search_words, question.text, question.language)
         try:
             embedding = self._embedder.embed(question.text)
@@ -209,7 +209,7 @@ class Recaller:
         words = None
         if searching is not None:
             words = searching.result()
-        elif question.strategy is Strategy.HYBRID:
+        elif question.strategy in WORDS:
             words = self._indexes.search_words(question.text, question.language)
         vectors = QuestionVectors(
             vector=embedding.vector, token_starts=embedding.token_starts, tokens=embedding.token_vectors

@@ -84,6 +84,7 @@ class Strategy(StrEnum):
     HYBRID = "hybrid"
     VECTOR = "vector"
     LEXICAL = "lexical"
+    RRF = "rrf"
     RECENT = "recent"
 
 

@@ -21,7 +21,7 @@ from .dense import VectorIndex
 from .diversity import varied
 from .explaining import Trail
 from .frozen import Frozen, FrozenVectors, FrozenWords
-from .fusion import Scores, best
+from .fusion import Scores, best, reciprocal_ranks
 from .growing import GrowingArray
 from .hits import Hits
 from .lexical import LexicalIndex
@@ -334,7 +334,6 @@ class Retriever:
         The signals and the reranker belong to the hybrid strategy: with one leg alone that leg decides alone.
         """
         started = perf_counter()
-        vectors = question.vectors
         among = self._pool(question) if question.strategy is not Strategy.RECENT else None
         searched = perf_counter()
         rerank_ms = 0.0
@@ -345,42 +344,15 @@ class Retriever:
             found: Scores = np.ones(len(rows), np.float32)
         else:
             # From here on `rows` are places in the pool.
-            lexical, cosine, allowed = among.lexical, among.cosine, among.allowed
-            scores = among.scores
             if trail is not None:
-                trail.legs(lexical, cosine, among.priors, self._weights.lexical)
+                trail.legs(among.lexical, among.cosine, among.priors, self._weights.lexical)
             if question.strategy is Strategy.HYBRID:
-                rows = best(scores * allowed, max(CANDIDATES, question.top_k))
-                signals = self._signals(question, among, rows)
-                scored = scores[rows] + sum(signals.values())
-                if trail is not None:
-                    trail.candidates(rows, scored, signals)
-                largest = 1.0 if lexical is None or cosine is None else 1 + self._weights.lexical
-                calibration = FUSED
-                if question.reranker is not Reranker.NONE and vectors is not None and len(vectors.tokens):
-                    reranking = perf_counter()
-                    first, scored, added = self._reranker.rerank(
-                        (question.text, question.language), vectors, among.at(rows), scored, among.allowed_of
-                    )
-                    rows = rows[first]
-                    if trail is not None:
-                        trail.reranked(Reranker.MAXSIM, rows, added, self._weights.maxsim)
-                    largest += self._weights.maxsim
-                    calibration = MAXSIM
-                    rerank_ms = (perf_counter() - reranking) * 1000
-                shares = scored * allowed[rows] / np.float32(largest)
-                if lexical is not None:
-                    # What was said a moment ago has no vector yet: its words alone say how relevant it is.
-                    embedded = self._vectors.present(among.at(rows))
-                    shares = np.where(embedded, shares, lexical[rows] * allowed[rows])
-                order = np.lexsort((-rows, -shares))[: question.top_k]
-                found = relevance(shares[order], calibration)
-                if lexical is not None:
-                    found = np.where(embedded[order], found, np.maximum(found, shares[order]))
-                rows = rows[order]
+                rows, found, rerank_ms = self._hybrid(question, among, trail)
             else:
-                rows = best(scores * allowed, question.top_k)
-                found = scores[rows] * allowed[rows]
+                is_rrf = question.strategy is Strategy.RRF
+                scores = reciprocal_ranks(among.lexical, among.cosine) if is_rrf else among.scores
+                rows = best(scores * among.allowed, question.top_k)
+                found = scores[rows] * among.allowed[rows]
         enough = found >= question.min_relevance
         shown = rows[enough] if among is None else among.at(rows[enough])
         slots = tuple(self._catalog.slots[shown].tolist())
@@ -393,6 +365,40 @@ class Retriever:
             rerank_ms,
             trail.whys(rows[enough]) if trail is not None else (),
         )
+
+    def _hybrid(self, question: Question, among: Pool, trail: Trail | None) -> tuple[NDArray[np.intp], Scores, float]:
+        """Return the best places of the pool, how relevant they are, and the ms of the reranker."""
+        lexical, cosine, allowed = among.lexical, among.cosine, among.allowed
+        vectors = question.vectors
+        rerank_ms = 0.0
+        rows = best(among.scores * allowed, max(CANDIDATES, question.top_k))
+        signals = self._signals(question, among, rows)
+        scored = among.scores[rows] + sum(signals.values())
+        if trail is not None:
+            trail.candidates(rows, scored, signals)
+        largest = 1.0 if lexical is None or cosine is None else 1 + self._weights.lexical
+        calibration = FUSED
+        if question.reranker is not Reranker.NONE and vectors is not None and len(vectors.tokens):
+            reranking = perf_counter()
+            first, scored, added = self._reranker.rerank(
+                (question.text, question.language), vectors, among.at(rows), scored, among.allowed_of
+            )
+            rows = rows[first]
+            if trail is not None:
+                trail.reranked(Reranker.MAXSIM, rows, added, self._weights.maxsim)
+            largest += self._weights.maxsim
+            calibration = MAXSIM
+            rerank_ms = (perf_counter() - reranking) * 1000
+        shares = scored * allowed[rows] / np.float32(largest)
+        if lexical is not None:
+            # What was said a moment ago has no vector yet: its words alone say how relevant it is.
+            embedded = self._vectors.present(among.at(rows))
+            shares = np.where(embedded, shares, lexical[rows] * allowed[rows])
+        order = np.lexsort((-rows, -shares))[: question.top_k]
+        found = relevance(shares[order], calibration)
+        if lexical is not None:
+            found = np.where(embedded[order], found, np.maximum(found, shares[order]))
+        return rows[order], found, rerank_ms
 
     def varied(self, found: Found, diversity: float, count: int) -> Found:
         """Return `count` of what was found, in an order in which each one adds something to those before it."""

@@ -9,10 +9,10 @@ import re
 
 from . import cues as said_by
 from .analysis import terms
-from .stop_words import ENGLISH
 from .cues import Cue
 from .places import AT, AUXILIARIES, CALLED, ENDS, HAS, IS, JOINS, NO_PLACE, PLACED, STAYS, SUBJECTS, Phrase, phrases
 from .signals import is_question
+from .stop_words import ENGLISH
 from .values import MONEY, TOKEN, Value, ValueType, language_of, tokens, values
 
 MAX_TOPIC = 8
