@@ -1,33 +1,28 @@
 """Tools for any language model that Home Assistant talks to: recall, remember, correct, forget."""
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime
+import hashlib
 from typing import Any, override
 
-from homeassistant.components.conversation import UserContent
-from homeassistant.components.conversation.chat_log import current_chat_log
 from homeassistant.components.llm import LLMTools
 from homeassistant.core import HomeAssistant, callback
 from homeassistant.exceptions import HomeAssistantError
-from homeassistant.helpers import config_validation as cv, entity_registry as er
+from homeassistant.helpers import config_validation as cv
 from homeassistant.helpers.llm import LLM_API_ASSIST, LLMContext, Tool, ToolAnnotations, ToolInput, ToolResult
 from homeassistant.util import dt as dt_util
 from homeassistant.util.json import JsonObjectType
 from homeassistant.util.ulid import ulid_now
 import probatio
 
+from .asker import Asker, who_asks
 from .client import MemoryClientError, RequestFailed
 from .const import DOMAIN, Capture
-from .conversation import ANSWERING
 from .coordinator import NpuMemoryConfigEntry
 from .errors import action_error
-from .options import AssistantOptions
-from .prompt import local_time, message_without_memory, one_line, speaker_name
+from .prompt import local_time, one_line, speaker_name
 from .session import SESSIONS
-from .speaking import Place, Speaker, visible_scopes, who_speaks
 from .tools import Shown
-from .voice.language import Command
-from .voice.understanding import spoken_language, understood
 from .wire import (
     HOUSEHOLD,
     MAX_TEXT_CHARACTERS,
@@ -36,6 +31,7 @@ from .wire import (
     ForgetRequest,
     Kind,
     MemoryItem,
+    Outcome,
     RecallRequest,
     RememberRequest,
 )
@@ -51,7 +47,11 @@ RECALL_SECONDS = 5.0
 CHANGE_SECONDS = 10.0
 MIN_RELEVANCE = 0.02
 SOURCE = "tool"
-ASSIST_SATELLITE = "assist_satellite"
+STATUS = {
+    Outcome.STORED: "remembered",
+    Outcome.DUPLICATE: "remembered already",
+    Outcome.FORGOTTEN: "not remembered: the user has had it forgotten",
+}
 
 
 @callback
@@ -62,23 +62,6 @@ def async_get_tools(hass: HomeAssistant, llm_context: LLMContext, api_id: str) -
         return None
     tools = (RecallTool, RememberTool, CorrectTool, ForgetTool)
     return LLMTools(tools=[tool(entries[0]) for tool in tools], prompt=PROMPT)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Asker:
-    """For whom a model calls a tool, and in which conversation; `messages` are those of the user in it."""
-
-    speaker: Speaker
-    place: Place
-    options: AssistantOptions
-    conversation: str | None
-    language: str | None
-    messages: tuple[str, ...]
-
-    @property
-    def scopes(self) -> tuple[str, ...]:
-        """Return the scopes of what may be looked through."""
-        return visible_scopes(self.options.whose, self.speaker, self.place)
 
 
 class MemoryTool(Tool):
@@ -94,7 +77,7 @@ class MemoryTool(Tool):
     @override
     async def async_call(self, hass: HomeAssistant, tool_input: ToolInput, llm_context: LLMContext) -> ToolResult:
         arguments: dict[str, Any] = self.parameters(tool_input.tool_args)
-        asker = await _asker(hass, self.entry, llm_context)
+        asker = await who_asks(hass, self.entry, llm_context)
         try:
             return ToolResult(data=await self.call(hass, asker, **arguments))
         except MemoryClientError as error:
@@ -185,8 +168,9 @@ class RememberTool(MemoryTool):
         if arguments["private"] and own is None:
             raise _refused("tool_unknown_person")
         scope = (own if arguments["private"] or asker.options.private else None) or HOUSEHOLD
-        stored = await self.memory.client.remember(_new_memory(text, scope, asker), CHANGE_SECONDS)
-        return {"status": stored.outcome.value, "text": text}
+        request = replace(_new_memory(text, scope, asker), memory_id=_id_of(text, scope, asker))
+        stored = await self.memory.client.remember(request, CHANGE_SECONDS)
+        return {"status": STATUS[stored.outcome], "text": text}
 
 
 class CorrectTool(MemoryTool):
@@ -243,7 +227,7 @@ class ForgetTool(MemoryTool):
         if asker.conversation is None:
             raise _refused("tool_needs_conversation")
         shown = self.shown(asker)
-        if not (arguments["confirmed"] and shown.is_answered(name, len(asker.messages)) and not _says_no(asker)):
+        if not (arguments["confirmed"] and shown.is_answered(name, len(asker.messages)) and not asker.says_no):
             shown.propose(name, len(asker.messages))
             return {
                 "status": "not deleted yet",
@@ -259,38 +243,6 @@ class ForgetTool(MemoryTool):
         return {"status": "deleted"}
 
 
-async def _asker(hass: HomeAssistant, entry: NpuMemoryConfigEntry, llm_context: LLMContext) -> Asker:
-    """Look up who asks, where, and with which of our assistants, if it is one of them."""
-    memory = entry.runtime_data
-    device_id = llm_context.device_id
-    satellite_id = _satellite_of(hass, device_id)
-    user_id = llm_context.context.user_id if llm_context.context else None
-    answering = [subentry for subentry_id in ANSWERING.get() if (subentry := entry.subentries.get(subentry_id))]
-    chat_log = current_chat_log.get()
-    said = [content.content for content in chat_log.content if isinstance(content, UserContent)] if chat_log else []
-    return Asker(
-        speaker=await who_speaks(hass, user_id, device_id, satellite_id, memory.options.speakers),
-        place=Place.of_device(hass, device_id),
-        options=AssistantOptions.from_subentry(answering[0].data) if answering else AssistantOptions(),
-        conversation=chat_log.conversation_id if chat_log else None,
-        language=llm_context.language,
-        messages=tuple(message_without_memory(text or "") for text in said),
-    )
-
-
-def _satellite_of(hass: HomeAssistant, device_id: str | None) -> str | None:
-    """Return the satellite that a device is: whoever stands before it is not the user who began the conversation."""
-    if device_id is None:
-        return None
-    entities = er.async_entries_for_device(er.async_get(hass), device_id)
-    return next((entity.entity_id for entity in entities if entity.domain == ASSIST_SATELLITE), None)
-
-
-def _says_no(asker: Asker) -> bool:
-    heard = understood(asker.messages[-1], spoken_language(asker.language))
-    return heard is not None and heard.command is Command.NO
-
-
 def _new_memory(text: str, scope: str, asker: Asker) -> RememberRequest:
     return RememberRequest(
         text=text,
@@ -304,6 +256,14 @@ def _new_memory(text: str, scope: str, asker: Asker) -> RememberRequest:
         language=asker.language,
         created_at=dt_util.now().isoformat(),
     )
+
+
+def _id_of(text: str, scope: str, asker: Asker) -> str:
+    """Return the id of what is said in this conversation: a model that keeps it twice keeps it once."""
+    if asker.conversation is None:
+        return ulid_now()
+    said = f"{asker.conversation}\n{scope}\n{text}"
+    return f"{SOURCE}-{hashlib.sha256(said.encode()).hexdigest()[:32]}"
 
 
 def _quotation(name: str, memory: MemoryItem, now: datetime) -> JsonObjectType:

@@ -261,9 +261,27 @@ class TestRemembering:
     ) -> None:
         annas = Talk(home, talk.model, context=Context(user_id=anna.id))
         (result,) = await annas.say("Remember it", ("remember", {"text": " I like tea. "}))
-        assert result == {"status": "stored", "text": "I like tea."}
+        assert result == {"status": "remembered", "text": "I like tea."}
         (item,) = await kept(memory)
         assert (item.text, item.speaker, item.source, item.scope) == ("I like tea.", "Anna", "tool", "household")
+
+    async def test_a_model_that_keeps_the_same_twice_makes_no_duplicate(self, talk: Talk, memory: MemoryClient) -> None:
+        tea = ("remember", {"text": "I like tea."})
+        first, second = await talk.say("Remember it", tea, tea)
+        (third,) = await talk.say("Remember it", tea)
+        statuses = sorted(one["status"] for one in (first, second, third))
+        assert statuses == ["remembered", "remembered already", "remembered already"]
+        assert len(await kept(memory)) == 1
+
+    async def test_what_was_forgotten_elsewhere_is_not_said_to_be_remembered(
+        self, talk: Talk, memory: MemoryClient
+    ) -> None:
+        tea = ("remember", {"text": "I like tea."})
+        await talk.say("Remember it", tea)
+        (item,) = await kept(memory)
+        await memory.forget(wire.ForgetRequest(memory_ids=(item.id,)), 10)
+        (result,) = await talk.say("Remember it", tea)
+        assert result["status"].startswith("not remembered")
 
     async def test_what_is_private_belongs_to_whoever_speaks(
         self, home: HomeAssistant, talk: Talk, memory: MemoryClient, anna: MockUser
