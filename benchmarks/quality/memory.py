@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
@@ -75,6 +76,6 @@ async def filled(corpus: Corpus, embedder: Embedder, shelf: Shelf | None = None)
 
 async def fill(memory: Memory, corpus: Corpus) -> None:
     """Store a corpus in a memory."""
-    _, refused = await store(memory, list(enumerate(corpus.memories, 1)))
+    refused = await store(memory, list(enumerate(corpus.memories, 1)), len(corpus.memories), Counter())
     if refused:
         raise SystemExit(f"{corpus.name}: {'; '.join(refused)}")

@@ -20,6 +20,7 @@ from npu_memory_server.memory import Memory
 from npu_memory_server.store.database import FILE_NAME
 from npu_memory_server.wire import MAX_TOP_K, ForgetRequest, RecallRequest, RememberRequest, Reranker, Strategy
 from tests.server.conftest import HOUSEHOLD, OpenMemory
+from tests.server.faulty_embedders import OtherEmbedder
 from tests.server.process import environment
 
 SMALL_FOR_A_LARGE_ONE = 300
@@ -204,6 +205,15 @@ async def test_while_the_indexes_are_made_anew_it_says_so_and_takes_in_what_is_s
     new = await memory.remember(RememberRequest(text="The zither is tuned by Ottokar."))
     await memory.indexed()
     assert (await found(memory, "who tunes the zither"))[0] == new.memory_id
+    assert await memory.faults() == []
+
+
+async def test_after_a_change_of_the_embedder_words_find_until_there_are_vectors(
+    large: None, household_directory: Path, open_memory: OpenMemory, embedder: OnnxEmbedder
+) -> None:
+    memory = await open_memory(household_directory, OtherEmbedder(embedder))
+    await settled(memory, household_directory)
+    assert await found(memory, "wifi password", strategy=Strategy.LEXICAL)
     assert await memory.faults() == []
 
 

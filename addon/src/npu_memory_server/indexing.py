@@ -18,7 +18,6 @@ from . import saving
 from .indexes import Indexes
 from .saving import Reached
 from .store import changes, memories, vectors
-from .store.array_file import DamagedFileError
 from .store.group_commit import GroupCommit
 from .store.memories import StoredRecord
 
@@ -143,11 +142,11 @@ class IndexKeeper:
             saving.remove_others(self._directory, name)
             while await self._write(lambda connection: changes.discard(connection, reached.change, DISCARDED_AT_ONCE)):
                 pass
-        except (OSError, DamagedFileError) as error:
+        except Exception as error:  # noqa: BLE001 - the old indexes go on serving, whatever it was
             self._forgotten |= forgotten
             self._not_before = monotonic() + AGAIN_SECONDS
             if not self._stopping.is_set():
-                reason = error.strerror if isinstance(error, OSError) else str(error)
+                reason = error.strerror if isinstance(error, OSError) else type(error).__name__
                 LOGGER.warning("The indexes could not be saved and will be later: %s", reason)
             return False
         self._is_partial = reached.slot is not None

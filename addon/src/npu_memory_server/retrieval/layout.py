@@ -76,6 +76,9 @@ def laid_out(sample: Vectors, count: int) -> Layout:
     values.
     """
     chance = np.random.default_rng(0)
+    if not len(sample):
+        # Nothing has a vector yet, after a change of the embedder for instance: any directions will do at first.
+        sample = np.eye(sample.shape[1], dtype=np.float32)
     cells = min(_cells(count), len(sample))
     centers = sample[chance.permutation(len(sample))[:cells]].copy()
     for _ in range(ROUNDS):
