@@ -14,7 +14,8 @@ from .lookup import Answer, Lookup
 from .records import indexed_text
 from .retrieval.fusion import Scores
 from .retrieval.hits import Hits
-from .retrieval.retriever import Found, Question, Retriever, Vector
+from .retrieval.question import Found, Question
+from .retrieval.retriever import Retriever, Vector
 from .store.database import storage_errors
 from .store.memories import Addition, Removal, StoredRecord
 

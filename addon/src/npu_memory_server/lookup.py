@@ -13,7 +13,8 @@ from .context.secrets import secrets_of
 from .context.shown import Count, Shown, show
 from .records import indexed_text, milliseconds
 from .retrieval.diversity import CANDIDATES
-from .retrieval.retriever import Found, Question, Retriever
+from .retrieval.question import Found, Question
+from .retrieval.retriever import Retriever
 from .store import memories
 from .wire import LeftOut, MemoryItem, Why
 

@@ -31,7 +31,7 @@ from .loading import Loaded, load
 from .recalling import MEANING, Recaller
 from .records import Record, index_prefix, item_from_record, milliseconds, record_from_request
 from .reranking.shelf import Shelf
-from .retrieval.retriever import Question
+from .retrieval.question import Question
 from .retrieval.weights import Weights
 from .store import corrections, memories, vectors
 from .store.database import FILE_NAME, truncate_log

@@ -21,8 +21,8 @@ from .reranking.cross_encoder import CrossEncoder, Judged
 from .reranking.pace import Expectation
 from .reranking.registry import is_cross_encoder
 from .reranking.shelf import Shelf
+from .retrieval.question import Found, Question
 from .retrieval.rereading import QuestionVectors
-from .retrieval.retriever import Found, Question
 from .wire import Reranked, Strategy
 
 LOGGER = logging.getLogger(__name__)

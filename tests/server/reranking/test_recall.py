@@ -17,7 +17,7 @@ from npu_memory_server.memory import Memory
 from npu_memory_server.recalling import CROSS_ENCODED, INSTEAD, NOT_REACHED, RERANKER_FAILED, reordered
 from npu_memory_server.reranking.registry import MODEL_FILES
 from npu_memory_server.reranking.shelf import Places, Shelf
-from npu_memory_server.retrieval.retriever import Found
+from npu_memory_server.retrieval.question import Found
 from npu_memory_server.settings import EMBEDDER
 from npu_memory_server.transport.client import connected
 from npu_memory_server.wire import Context, RecallRequest, RememberRequest, Reranked, Reranker, Strategy, Why
