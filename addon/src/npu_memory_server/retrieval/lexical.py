@@ -125,13 +125,15 @@ class LexicalIndex:
 
     def thaw(self) -> None:
         """Take back what was frozen: it could not be saved."""
+        # Copied, since whoever was to save it may still look at the arrays, which then cannot grow.
+        thawed = {term: _Recent(older.rows[:], older.counts[:]) for term, older in self._frozen.items()}
         for term, recent in self._postings.items():
-            older = self._frozen.get(term)
-            if older is None:
-                self._frozen[term] = recent
+            if term in thawed:
+                thawed[term].rows.extend(recent.rows)
+                thawed[term].counts.extend(recent.counts)
             else:
-                self._frozen[term] = _Recent(older.rows + recent.rows, older.counts + recent.counts)
-        self._postings, self._frozen = self._frozen, {}
+                thawed[term] = recent
+        self._postings, self._frozen = thawed, {}
         self._old_rows = self._rows_in_old
 
     def terms(self) -> Iterator[str]:
