@@ -1,9 +1,13 @@
 """The indexes of a large memory against looking at everything: whatever is added, forgotten and saved between."""
 
+import sys
+
 from hypothesis import given, settings, strategies as st
 import numpy as np
 
-from npu_memory_server.retrieval.frozen import FrozenWords
+from npu_memory_server.retrieval.cells import CellIndex
+from npu_memory_server.retrieval.dense import VectorIndex
+from npu_memory_server.retrieval.frozen import FrozenVectors, FrozenWords
 from npu_memory_server.retrieval.lexical import LexicalIndex
 from npu_memory_server.retrieval.postings import Postings
 
@@ -51,3 +55,19 @@ def test_words_find_the_same_whatever_was_saved_between(what: list[tuple[str, ob
     np.testing.assert_allclose(hits.at(np.array(rows, np.intp)), anew.scores(question), atol=ROUNDING)
     found = set(hits.best(1000).tolist())
     assert {row for row in rows if set(said[row]) & set(question)} <= found
+
+
+def test_searching_for_long_leaves_python_as_it_was() -> None:
+    """A C library that gives away references that it does not own ends the process after some hundred questions."""
+    chance = np.random.default_rng(3)
+    vectors = chance.normal(size=(200, 384)).astype(np.float32)
+    vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
+    exact = VectorIndex(384)
+    for vector in vectors:
+        exact.put(exact.add(), vector)
+    arrays = {name: np.concatenate([*pieces]) for name, _, _, pieces in FrozenVectors(exact).columns()}
+    index = CellIndex.restored(arrays, len(vectors))
+    before = sys.getrefcount(None)
+    for row, vector in enumerate(vectors):
+        assert index.search(vector, 10, lambda rows: np.ones(len(rows), np.bool_))[0] == row
+    assert abs(sys.getrefcount(None) - before) < 100

@@ -24,7 +24,7 @@ Arrays = Mapping[str, NDArray[Any]]
 Allowed = Callable[[Rows], NDArray[np.bool_]]
 
 LOOKED_AT = 200_000
-"""Vectors that a question looks at coarsely: 125 000 of a million hold 97 % of the ten nearest, these 99 %."""
+"""Vectors that a question looks at coarsely: 125 000 of a million hold 97.0 % of the ten nearest, these 98.2 %."""
 REFINED = 256
 """Of these the best, whose cosines are computed."""
 ABSENT = -1
@@ -224,4 +224,5 @@ class CellIndex:
 
 def _inner(codes: NDArray[np.int8], query: NDArray[np.int8], into: NDArray[np.float64]) -> None:
     """Write the inner product of each of the codes, int8 [n, d], with the query, int8 [1, d], float64 [n]."""
-    simsimd.cdist(codes, query, "inner", out=into[:, None])
+    # Not with `out`: simsimd 6.5 then gives away a None that it does not own, and Python 3.11 ends without any left.
+    into[:] = np.asarray(simsimd.cdist(codes, query, "inner")).reshape(-1)
