@@ -131,7 +131,11 @@ async def test_forget_what_guests_have_said(run: Run, memory: MemoryClient, noti
     assert notified == ["1 memories of guests were forgotten."]
 
 
-async def test_take_a_to_do_list_over(home: HomeAssistant, run: Run, memory: MemoryClient, notified: list[str]) -> None:
+async def test_take_a_to_do_list_over(
+    home: HomeAssistant, run: Run, memory: MemoryClient, notified: list[str], tmp_path: Path
+) -> None:
+    # The list is kept in a file of the configuration, which the tests share.
+    home.config.config_dir = str(tmp_path)
     shopping = MockConfigEntry(domain="shopping_list")
     shopping.add_to_hass(home)
     assert await home.config_entries.async_setup(shopping.entry_id)

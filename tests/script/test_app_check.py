@@ -100,7 +100,7 @@ COMPOSE, RK3588 = "compose.yaml", "compose.rk3588.yaml"
         (CONFIG, instead("  top_k: 5", "  top_k: 6"), "options: top_k should be 5 by default"),
         (CONFIG, instead("  top_k: int(1,50)", "  top_k: integer"), "schema: top_k: integer is no type"),
         (CONFIG, instead("  top_k: int(1,50)", "  top_k: int(1,500)"), "schema: top_k should be int(1,50)"),
-        (CONFIG, instead("|recent)", ")"), "schema: rag_strategy should be list(hybrid|vector|lexical|recent)"),
+        (CONFIG, instead("|recent)", ")"), "schema: rag_strategy should be list(hybrid|vector|lexical|rrf|recent)"),
         (CONFIG, instead("  top_k: int(1,50)", "  k: int(1,50)"), "schema and the server's options differ: k, top_k"),
         (TEXTS, instead("  top_k:", "  count:"), "translations/en.yaml: top_k is in one of"),
         (TEXTS, instead("    description: At most", "    remark: At most"), "top_k needs a name and a description"),
