@@ -88,8 +88,8 @@ async def test_what_one_backend_has_embedded_the_other_finds(
     await memory.close()
     assert (from_npu.backend, from_cpu.backend, status.pending_embeddings) == ("npu", "cpu", 0)
     assert from_npu.memories[0].id == from_cpu.memories[0].id
-    # Behind the best, near ties may change places: the CPU's model has 8 bits.
-    assert {one.id for one in from_npu.memories} == {one.id for one in from_cpu.memories}
+    # The CPU's model has 8 bits: behind the best, one of five may be another.
+    assert len({one.id for one in from_npu.memories} & {one.id for one in from_cpu.memories}) >= 4
 
 
 FAULTS = {
