@@ -78,7 +78,7 @@ async def test_what_one_backend_has_embedded_the_other_finds(
     memory = await Memory.open(tmp_path, on_npu(embedder, open_npu()))
     await asyncio.gather(*(say(memory, text) for text in SAID))
     await memory.embedded()
-    question = RecallRequest(text="Wo steht die Leiter, die im Keller war?", strategy="vector", budget_ms=20_000)
+    question = RecallRequest(text="Where is the ladder that was in the cellar?", strategy="vector", budget_ms=20_000)
     from_npu = await memory.recall(question)
     await memory.close()
 
@@ -88,8 +88,8 @@ async def test_what_one_backend_has_embedded_the_other_finds(
     await memory.close()
     assert (from_npu.backend, from_cpu.backend, status.pending_embeddings) == ("npu", "cpu", 0)
     assert from_npu.memories[0].id == from_cpu.memories[0].id
-    # The CPU's model has 8 bits: behind the best, one of five may be another.
-    assert len({one.id for one in from_npu.memories} & {one.id for one in from_cpu.memories}) >= 4
+    # The CPU's model has 8 bits, and most of these texts are nearly alike: behind the best they may change places.
+    assert len({one.id for one in from_npu.memories} & {one.id for one in from_cpu.memories}) >= 3
 
 
 FAULTS = {
