@@ -26,6 +26,7 @@ COMMANDS = [
     "import",
     "export",
     "evaluate",
+    "bench",
     "check",
     "corrections",
     "models",

@@ -21,7 +21,7 @@ LAYERS = [
     {"loading", "lookup", "indexes", "inference", "backlog"},
     {"recalling", "correcting", "indexing"},
     {"memory"},
-    {"settings", "transport", "evaluation"},
+    {"settings", "transport", "evaluation", "benchmark"},
     {"cli", "container"},
     {"__main__"},
 ]

@@ -17,7 +17,7 @@ from pathlib import Path
 import sys
 from typing import Any
 
-from .cli import asking, correcting, evaluating, examining, importing, keeping, models, serving
+from .cli import asking, benchmarking, correcting, evaluating, examining, importing, keeping, models, serving
 from .cli.arguments import build_parser
 from .cli.opening import open_memory, reach_memories
 from .embedding.choosing import NpuSettings
@@ -84,6 +84,9 @@ async def _run(options: argparse.Namespace) -> int:
                 _picked(_given(options), EVALUATED) | {"budget_ms": UNHURRIED_MS},
                 as_json=options.json,
             )
+    if options.command == "bench":
+        with benchmarking.directory(options.data_dir) as folder:
+            return await benchmarking.bench(_settings(options, folder), _bench_options(options))
     settings = _settings(options, options.data_dir)
     if options.command == "doctor":
         return await asyncio.to_thread(examining.doctor, settings, Path("/"), as_json=options.json)
@@ -173,6 +176,16 @@ def _settings(options: argparse.Namespace, data_directory: Path) -> Settings:
         ),
         recall=_recall_defaults(options),
         reranker_directory=getattr(options, "reranker_directory", None),
+    )
+
+
+def _bench_options(options: argparse.Namespace) -> benchmarking.BenchOptions:
+    return benchmarking.BenchOptions(
+        memories=options.memories,
+        rounds=options.rounds,
+        is_made=options.data_dir is None,
+        json=options.json,
+        plot=options.plot,
     )
 
 

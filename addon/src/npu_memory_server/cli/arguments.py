@@ -91,6 +91,7 @@ def build_parser(environment: Mapping[str, str]) -> argparse.ArgumentParser:
     _add_corrections(commands, common, as_json)
     _add_files(commands, common, as_json)
     _add_evaluate(commands, model, as_json, environment)
+    _add_bench(commands, model)
     _add_check_and_models(commands, common, as_json)
     return parser
 
@@ -325,6 +326,43 @@ def _add_evaluate(
         help="0 to 1; below it nothing is shown, and an answer may be empty (default: that of a recall)",
     )
     _add_ways(evaluate, environment)
+
+
+def _add_bench(commands: Commands[argparse.ArgumentParser], model: argparse.ArgumentParser) -> None:
+    bench = commands.add_parser(
+        "bench",
+        parents=[model],
+        help="measure what a question costs on this machine, stage by stage",
+        description="Makes a memory in a temporary folder, asks 60 questions of its own in every way and in turns, and "
+        "prints median and 95th percentile of each stage in ms, and the median as a multiple of M, the bare inference "
+        "of the same questions, beside the earlier system's published figures. Leave the machine alone meanwhile: what "
+        "else it does is in the figures, and less in the multiples.",
+        epilog="Results have no text, no name of the machine and no path in them, and can be shown to anybody.",
+    )
+    where = bench.add_mutually_exclusive_group()
+    where.add_argument(
+        "--memories",
+        type=_whole(1, 1_000_000),
+        default=742,
+        metavar="N",
+        help="how many memories to make (default: 742, as many as the published figures are for)",
+    )
+    where.add_argument(
+        "--data-dir",
+        type=Path,
+        metavar="DIR",
+        help="ask these memories instead (with the server stopped); the questions are the benchmark's own, and nothing "
+        "is stored",
+    )
+    bench.add_argument(
+        "--rounds",
+        type=_whole(1, 1000),
+        default=5,
+        metavar="N",
+        help="how often every question is asked (default: 5; cross-encoders take part in every fifth round)",
+    )
+    bench.add_argument("--json", type=Path, metavar="FILE", help="write the figures and the machine's description")
+    bench.add_argument("--plot", type=Path, metavar="FILE.svg", help="write a picture of them")
 
 
 def _add_check_and_models(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 from time import perf_counter
-from typing import Protocol
+from typing import Final, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -64,12 +64,12 @@ class OnnxEncoder:
 
     def __init__(self, session: OnnxSession) -> None:
         """Use a loaded model."""
-        self._session = session
+        self.session: Final = session
 
     def encode(self, ids: Ids, *, bulk: bool) -> Encoded:
         """Encode one window, int64 [n], special tokens included. Raises ModelError if the output is unusable."""
         began = perf_counter()
-        token_vectors = self._session.run(ids)
+        token_vectors = self.session.run(ids)
         inferred = perf_counter()
         try:
             vector = mean_pool(token_vectors)

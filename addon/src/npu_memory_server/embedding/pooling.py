@@ -19,13 +19,19 @@ def normalize(vector: Vector) -> Vector:
     return (vector / np.float32(length)).astype(np.float32, copy=False)
 
 
+def average(token_vectors: Vector) -> Vector:
+    """Return the mean of token vectors, float32 [n, d], as float32 [d]; it has any length."""
+    mean: Vector = token_vectors.mean(axis=0, dtype=np.float32)
+    return mean
+
+
 def mean_pool(token_vectors: Vector) -> Vector:
     """Average token vectors, float32 [n, d], into an L2-normalized float32 [d].
 
     Special tokens count like any other: the mean over all positions of the attention mask, Sentence-BERT (Reimers and
     Gurevych, 2019), section 3. Raises ValueError if the mean has no direction.
     """
-    return normalize(token_vectors.mean(axis=0, dtype=np.float32))
+    return normalize(average(token_vectors))
 
 
 def merge_windows(vectors: Sequence[Vector], tokens: Sequence[int]) -> Vector:
