@@ -166,6 +166,23 @@ class TestSayingThatSomethingHasChanged:
         await tell(memory, "trash pickup is on friday now not on tuesday", "friday", 30)
         assert await noticed(memory) == []
 
+    @pytest.mark.parametrize(
+        ("anna", "ben", "language"),
+        [
+            ("My shoe size is 38.", "My shoe size is 44.", "en"),
+            ("I take the bus at seven", "actually I take the bus at eight now", "en"),
+            ("Meine Schuhgröße ist 38.", "Meine Schuhgröße ist 44.", "de"),
+        ],
+    )
+    async def test_what_one_says_of_theirs_corrects_nothing_of_another(
+        self, memory: Memory, anna: str, ben: str, language: str
+    ) -> None:
+        await tell(memory, anna, "anna", 0, speaker="Anna", language=language)
+        await tell(memory, ben, "ben", 30, speaker="Ben", language=language)
+        assert await noticed(memory) == []
+        await tell(memory, ben, "anna again", 40, speaker="Anna", language=language)
+        assert [(found.old.id, found.new.id) for found in await noticed(memory)] == [("anna", "anna again")]
+
     async def test_a_correction_on_request_is_left_as_it_is(self, memory: Memory) -> None:
         await tell(memory, "trash pickup is on tuesday", "tuesday", 0)
         await tell(memory, "Recycling is on Tuesday as well.", "recycling", 1)

@@ -44,7 +44,8 @@ CALLED_OTHERWISE = 0.0
 """Without any cue: what the same thing is, or is called, differs. It may be both."""
 OTHER_FRAME = -2.5
 """Without any cue: something else differs as well, so that it is probably another thing."""
-OTHER_OWNER = -3.0
+OTHER_OWNER = -8.0
+"""Whatever else agrees: what somebody says of theirs corrects nothing of another's."""
 OTHER_TOPIC = -3.2
 """Each begins with something that the other does not mention: "the guest room has", "the kids room has"."""
 MORE_OWNERS = -1.2
