@@ -201,6 +201,14 @@ def test_a_mistake_is_a_sentence_before_anything_is_measured(arguments: list[str
     assert not Path("nowhere").exists()
 
 
+def test_a_data_directory_whose_memories_are_all_gone_is_not_asked(tmp_path: Path) -> None:
+    run_command("remember", "The key is here.", "--id", "k-1", data=tmp_path)
+    run_command("forget", "k-1", data=tmp_path)
+    done = run_command("bench", data=tmp_path)
+    assert done.returncode == 2
+    assert "There are no memories to ask" in done.stderr
+
+
 def test_memories_that_a_server_has_are_left_to_it(household_directory: Path, tmp_path: Path) -> None:
     with DataDirectory(household_directory):
         done = run_command("bench", "--rounds", "1", data=household_directory)

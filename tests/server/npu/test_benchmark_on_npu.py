@@ -48,6 +48,7 @@ async def test_every_stage_and_configuration_is_measured_on_both_in_one_run(
     assert whole["no reranker"] == whole["maxsim"] == whole["recall over the wire (TCP, maxsim)"] == (60, 60)
     said = as_text(report, encoder.report)
     assert "NPU p50 ms" in said
+    assert "On the NPU pooling and normalizing are part of the inference." in said
     assert "No NPU" not in said
 
 

@@ -56,7 +56,8 @@ class Table:
 class Report:
     """All that is known after a benchmark. It names no text, no host and no folder.
 
-    `is_made` is whether the memories were made for it. `load` is that of the last minute, before and after. `degraded`
+    `is_made` is whether the memories were made for it. `load` is how many wanted to run in the last minute, before
+    anything was done and at the end (when one of them is this). `degraded`
     is how many answers were less than what was asked for.
     """
 

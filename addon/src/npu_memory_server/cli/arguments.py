@@ -351,8 +351,8 @@ def _add_bench(commands: Commands[argparse.ArgumentParser], model: argparse.Argu
         "--data-dir",
         type=Path,
         metavar="DIR",
-        help="ask these memories instead (with the server stopped); the questions are the benchmark's own, and nothing "
-        "is stored",
+        help="ask these memories instead (with the server stopped); the questions are the benchmark's own, and no "
+        "memory is added",
     )
     bench.add_argument(
         "--rounds",

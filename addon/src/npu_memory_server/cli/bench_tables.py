@@ -74,8 +74,11 @@ def _figures(figure: Figure | None) -> list[str]:
 
 def _remarks(report: Report) -> Iterator[str]:
     yield REMARK
-    load = f"The machine's load was {report.load_before:.1f} before and {report.load_after:.1f} after"
-    busy = report.load_before > report.machine.cores / 2
-    yield f"{load}{': others used it, and the ms are theirs as well' if busy else ''}."
+    cores = report.machine.cores
+    load = f"The load of the {cores} cores was {report.load_before:.1f} before and {report.load_after:.1f} after"
+    busy = report.load_before > cores / 4
+    yield f"{load}{': others used them, and are part of the figures' if busy else ''}."
+    if _has_npu(report):
+        yield "On the NPU pooling and normalizing are part of the inference."
     if report.degraded:
         yield f"{report.degraded} answers were less than what was asked for, and are not all counted."

@@ -91,6 +91,7 @@ async def measured(
     settings: Settings, options: BenchOptions, cpu: OnnxEmbedder, npu: TextEmbedder | None, state: NpuReport
 ) -> Report:
     """Measure on the CPU, and on the NPU unless that is None. Raises `NpuMemoryError`."""
+    load_before = os.getloadavg()[0]
     embedders: dict[Backend, Embedder] = {Backend.CPU: cpu}
     if npu is not None:
         embedders[Backend.NPU] = npu
@@ -108,7 +109,6 @@ async def measured(
             async with _behind_a_port(memory) as wire:
                 projection = load_projection(cpu.manifest.name, cpu.dimensions)
                 ways = Bench(memory, wire, switch, cpu, npu, projection, configurations)
-                load_before = os.getloadavg()[0]
                 steps = count_steps(ways, options.rounds, len(questions))
                 with tqdm(total=steps, desc="asking", unit=" questions", disable=None) as bar, _as_served():
                     samples = await measure(ways, questions, options.rounds, bar.update)
