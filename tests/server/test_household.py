@@ -9,8 +9,8 @@ from npu_memory_server.memory import Memory
 from npu_memory_server.wire import HOUSEHOLD as HOUSEHOLD_SCOPE, RecallRequest
 from tests.server.conftest import HOUSEHOLD
 
-FLOORS = {"all": 0.80, "direct": 0.97, "corrected": 0.95}
-"""What share of the questions has its answer among five memories, at least; measured: 0.82, and all of the others."""
+FLOORS = {"all": 0.84, "direct": 0.97, "corrected": 0.95, "paraphrase": 0.63}
+"""What share of the questions has its answer among five memories, at least; measured: 0.855, 1, 1 and 0.67."""
 EVERYDAY = 60
 """The first questions of the file: as many easy ones as a household asks. The others look for what is hard."""
 

@@ -41,6 +41,8 @@ async def serve(settings: Settings, serve_settings: ServeSettings) -> int:
                 await _load_reranker(shelf, settings.recall.reranker)
             memory = await Memory.open(settings.data_directory, embedder, settings.recall, shelf)
             try:
+                # For the first question: the pages of a million memories take a third of a second to wake.
+                await memory.prepare()
                 token = read_token(settings.data_directory)
                 serving = Serving(memory, token, serve_settings.handle_transcripts)
                 async with listening(serving, serve_settings.host, serve_settings.port) as (host, port):
