@@ -3,16 +3,11 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable, Mapping
-from enum import StrEnum
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TypeVar
 
 from .. import __version__
 from ..embedding.manifest import Precision
-from ..embedding.npu.context import CoreMask
-from ..embedding.preparing import CONVERSIONS
-from ..reranking.registry import HUB, MODEL_FILES, OTHER_ARCHITECTURES
 from ..wire import (
     DEFAULT_PORT,
     HOUSEHOLD,
@@ -21,11 +16,9 @@ from ..wire import (
     MIN_CONTEXT_TOKENS,
     CorrectionState,
     Kind,
-    Reranker,
-    Strategy,
 )
-
-Choice = TypeVar("Choice", bound=StrEnum)
+from .tool_arguments import Commands, add_bench, add_check_and_models, add_evaluate, add_ways
+from .values import choice, core_mask, switch, switch_or_auto, whole
 
 EPILOG = """environment:
   NPU_MEMORY_DATA       the data directory, instead of --data-dir
@@ -68,7 +61,7 @@ def build_parser(environment: Mapping[str, str]) -> argparse.ArgumentParser:
         "--precision", type=Precision, choices=list(Precision), default=Precision.INT8, help="of the embedder (int8)"
     )
     with_model.add_argument(
-        "--threads", type=_whole(1, 64), default=1, metavar="N", help="threads of one inference (default: 1)"
+        "--threads", type=whole(1, 64), default=1, metavar="N", help="threads of one inference (default: 1)"
     )
     _add_npu(model, environment)
     common = argparse.ArgumentParser(add_help=False, parents=[model])
@@ -90,34 +83,31 @@ def build_parser(environment: Mapping[str, str]) -> argparse.ArgumentParser:
     _add_list(commands, common, as_json)
     _add_corrections(commands, common, as_json)
     _add_files(commands, common, as_json)
-    _add_evaluate(commands, model, as_json, environment)
-    _add_bench(commands, model)
-    _add_check_and_models(commands, common, as_json)
+    add_evaluate(commands, model, as_json, environment)
+    add_bench(commands, model)
+    add_check_and_models(commands, common, as_json)
     return parser
-
-
-Commands = argparse._SubParsersAction
 
 
 def _add_npu(parser: argparse.ArgumentParser, environment: Mapping[str, str]) -> None:
     npu = parser.add_argument_group("the NPU")
     npu.add_argument(
         "--npu-embedder",
-        type=_switch_or_auto,
+        type=switch_or_auto,
         default=environment.get("NPU_EMBEDDER_ENABLED") or "auto",
         metavar="auto|1|0",
         help="whether to embed on the NPU; auto does where there are one and a model for it (default: auto)",
     )
     npu.add_argument(
         "--npu-fallback-cpu",
-        type=_switch,
+        type=switch,
         default=environment.get("NPU_FALLBACK_CPU") or "1",
         metavar="1|0",
         help="whether the CPU answers where the NPU cannot; with 0 the server refuses to, and says why (default: 1)",
     )
     npu.add_argument(
         "--npu-core-mask",
-        type=_core_mask,
+        type=core_mask,
         default=environment.get("NPU_CORE_MASK") or "0",
         metavar="MASK",
         help="the NPU's cores: 0 lets it choose, 1, 2 and 4 are one each, 3 the first two, 7 all (default: 0)",
@@ -137,7 +127,7 @@ def _add_serve(
     serve = commands.add_parser("serve", parents=[common], help="run the server that Home Assistant speaks to")
     serve.add_argument("--host", default="0.0.0.0", help="the address to listen on (default: all)")
     serve.add_argument(
-        "--port", type=_whole(0, 65535), default=DEFAULT_PORT, help="default: %(default)s; 0 takes a free one"
+        "--port", type=whole(0, 65535), default=DEFAULT_PORT, help="default: %(default)s; 0 takes a free one"
     )
     serve.add_argument(
         "--handle-transcripts",
@@ -154,7 +144,7 @@ def _add_remember(
     remember = commands.add_parser("remember", parents=[common, as_json], help="keep something as it was said")
     remember.add_argument("text", help="what to keep")
     remember.add_argument("--speaker", help="who said it")
-    remember.add_argument("--kind", type=_choice(Kind), choices=list(Kind), default=Kind.NOTE)
+    remember.add_argument("--kind", type=choice(Kind), choices=list(Kind), default=Kind.NOTE)
     remember.add_argument("--scope", default=HOUSEHOLD, help="household, person:NAME, area:ID or device:ID")
     remember.add_argument("--area", help="the room where it was said")
     remember.add_argument("--session", help="the conversation that it belongs to")
@@ -186,7 +176,7 @@ def _add_recall(
     )
     recall.add_argument(
         "--max-tokens",
-        type=_whole(MIN_CONTEXT_TOKENS, MAX_CONTEXT_TOKENS),
+        type=whole(MIN_CONTEXT_TOKENS, MAX_CONTEXT_TOKENS),
         metavar="N",
         help="of the context that a model would get, as the embedder counts them (default: 1000)",
     )
@@ -200,38 +190,12 @@ def _add_recall(
 def _add_recall_defaults(parser: argparse.ArgumentParser, environment: Mapping[str, str]) -> None:
     parser.add_argument(
         "--top-k",
-        type=_whole(1, MAX_TOP_K),
+        type=whole(1, MAX_TOP_K),
         default=environment.get("TOP_K") or "5",
         metavar="N",
         help="how many memories (default: 5)",
     )
-    _add_ways(parser, environment)
-
-
-def _add_ways(parser: argparse.ArgumentParser, environment: Mapping[str, str]) -> None:
-    parser.add_argument(
-        "--strategy",
-        type=_choice(Strategy),
-        choices=list(Strategy),
-        default=environment.get("RAG_STRATEGY") or Strategy.HYBRID,
-        help="how they are found (default: hybrid)",
-    )
-    parser.add_argument(
-        "--reranker",
-        type=_reranker,
-        default=environment.get("RERANK_MODEL") or Reranker.MAXSIM,
-        metavar="NAME|FOLDER",
-        help="what looks at them again: maxsim (default), none, or a cross-encoder as flashrank has it: "
-        f"{', '.join(MODEL_FILES)} (see `models fetch`), or a folder with one",
-    )
-
-    parser.add_argument(
-        "--diversity",
-        type=float,
-        default=0.0,
-        metavar="X",
-        help="0 to 1: how much a memory loses that is like a better one (default: 0, off)",
-    )
+    add_ways(parser, environment)
 
 
 def _add_forget(
@@ -247,11 +211,11 @@ def _add_list(
     commands: Commands[argparse.ArgumentParser], common: argparse.ArgumentParser, as_json: argparse.ArgumentParser
 ) -> None:
     show = commands.add_parser("list", parents=[common, as_json], help="show memories, newest first")
-    show.add_argument("--count", type=_whole(1, 10_000_000), default=20, metavar="N", help="default: %(default)s")
+    show.add_argument("--count", type=whole(1, 10_000_000), default=20, metavar="N", help="default: %(default)s")
     show.add_argument("--all", action="store_true", help="show every one")
     show.add_argument("--scope", action="append", dest="scopes", default=[], help="only these scopes")
     show.add_argument("--speaker", help="only what this one said")
-    show.add_argument("--kind", type=_choice(Kind), choices=list(Kind))
+    show.add_argument("--kind", type=choice(Kind), choices=list(Kind))
     show.add_argument("--current", action="store_true", help="leave out what has been corrected")
 
 
@@ -267,9 +231,9 @@ def _add_corrections(
     actions = corrections.add_subparsers(dest="action", required=True, metavar="ACTION")
     show = actions.add_parser("list", parents=[common, as_json], help="show them, those of the newest memories first")
     show.add_argument(
-        "--state", type=_choice(CorrectionState), choices=list(CorrectionState), help="only these (default: all)"
+        "--state", type=choice(CorrectionState), choices=list(CorrectionState), help="only these (default: all)"
     )
-    show.add_argument("--count", type=_whole(1, 1_000_000), default=20, metavar="N", help="default: %(default)s")
+    show.add_argument("--count", type=whole(1, 1_000_000), default=20, metavar="N", help="default: %(default)s")
     for action, does in (
         ("accept", "let the newer memory close the older one"),
         ("revert", "let the older memory hold (again), for good"),
@@ -292,168 +256,3 @@ def _add_files(
     read.add_argument("file", type=Path, metavar="FILE.jsonl", help="- reads standard input")
     write = commands.add_parser("export", parents=[common], help="write all memories as JSONL")
     write.add_argument("file", type=Path, metavar="FILE.jsonl", help="- writes to standard output")
-
-
-def _add_evaluate(
-    commands: Commands[argparse.ArgumentParser],
-    model: argparse.ArgumentParser,
-    as_json: argparse.ArgumentParser,
-    environment: Mapping[str, str],
-) -> None:
-    evaluate = commands.add_parser(
-        "evaluate",
-        parents=[model, as_json],
-        help="measure how well questions are answered from memories",
-        description="Imports the memories into a temporary folder, asks every question and prints recall, MRR and nDCG "
-        "by type of question, how often nothing is found, and whether corrected values come before outdated ones, each "
-        "with a 95 % bootstrap interval. Your own memories are not touched.",
-        epilog="A line of QUESTIONS.jsonl has text and answers (ids of memories; [] if there is nothing to be found), "
-        "and optionally id, type, asked_at, speaker, scope, language, outdated (ids of memories that were corrected). "
-        "Of a question of the type 'several' all answers are needed, of others any.",
-    )
-    evaluate.add_argument("memories", type=Path, metavar="MEMORIES.jsonl", help="as import takes it")
-    evaluate.add_argument("questions", type=Path, metavar="QUESTIONS.jsonl")
-    evaluate.add_argument(
-        "--data-dir", type=Path, metavar="DIR", help="keep the imported memories in this folder, for the next time"
-    )
-    evaluate.add_argument(
-        "--top-k", type=_whole(10, MAX_TOP_K), default=10, metavar="N", help="how many memories (default: 10)"
-    )
-    evaluate.add_argument(
-        "--min-relevance",
-        type=float,
-        metavar="X",
-        help="0 to 1; below it nothing is shown, and an answer may be empty (default: that of a recall)",
-    )
-    _add_ways(evaluate, environment)
-
-
-def _add_bench(commands: Commands[argparse.ArgumentParser], model: argparse.ArgumentParser) -> None:
-    bench = commands.add_parser(
-        "bench",
-        parents=[model],
-        help="measure what a question costs on this machine, stage by stage",
-        description="Makes a memory in a temporary folder, asks 60 questions of its own in every way and in turns, and "
-        "prints median and 95th percentile of each stage in ms, and the median as a multiple of M, the bare inference "
-        "of the same questions, beside the earlier system's published figures. Leave the machine alone meanwhile: what "
-        "else it does is in the figures, and less in the multiples.",
-        epilog="Results have no text, no name of the machine and no path in them, and can be shown to anybody.",
-    )
-    where = bench.add_mutually_exclusive_group()
-    where.add_argument(
-        "--memories",
-        type=_whole(1, 1_000_000),
-        default=742,
-        metavar="N",
-        help="how many memories to make (default: 742, as many as the published figures are for)",
-    )
-    where.add_argument(
-        "--data-dir",
-        type=Path,
-        metavar="DIR",
-        help="ask these memories instead (with the server stopped); the questions are the benchmark's own, and no "
-        "memory is added",
-    )
-    bench.add_argument(
-        "--rounds",
-        type=_whole(1, 1000),
-        default=5,
-        metavar="N",
-        help="how often every question is asked (default: 5; cross-encoders take part in every fifth round)",
-    )
-    bench.add_argument("--json", type=Path, metavar="FILE", help="write the figures and the machine's description")
-    bench.add_argument("--plot", type=Path, metavar="FILE.svg", help="write a picture of them")
-
-
-def _add_check_and_models(
-    commands: Commands[argparse.ArgumentParser], common: argparse.ArgumentParser, as_json: argparse.ArgumentParser
-) -> None:
-    commands.add_parser("check", parents=[common, as_json], help="check the database and the indexes (server stopped)")
-    commands.add_parser(
-        "doctor",
-        parents=[common, as_json],
-        help="examine this machine, its NPU and the models, and say what to do",
-        description="Looks at the board, the devices and their permissions, Rockchip's library and the kernel's "
-        "driver, what a container hides, and the models, and times a sentence on each backend. Ends with 1 if there is "
-        "a problem.",
-    )
-    models = commands.add_parser(
-        "models",
-        parents=[common, as_json],
-        help="show, verify, prepare or remove the models, or fetch a reranker",
-        description="list shows what is in the folder of the models, verify compares the files with their checksums, "
-        "prepare copies a model package from a folder (--from) or has npu-memory-convert make it, remove deletes one, "
-        "and fetch gets a cross-encoder as flashrank serves it. Once it is there nothing is fetched again.",
-    )
-    models.add_argument("action", choices=["list", "verify", "prepare", "remove", "fetch"])
-    models.add_argument(
-        "name",
-        nargs="?",
-        metavar="NAME",
-        help=f"to prepare: {', '.join(CONVERSIONS)}, or any with --from; to fetch: {', '.join(MODEL_FILES)}",
-    )
-    models.add_argument(
-        "--from",
-        dest="source",
-        metavar="URL|FILE.zip|DIR",
-        help=f"a mirror, the file itself (default: {HUB}), or a folder",
-    )
-
-
-def _choice(cls: type[Choice]) -> Callable[[str], Choice]:
-    def convert(value: str) -> Choice:
-        try:
-            return cls(value)
-        except ValueError:
-            raise argparse.ArgumentTypeError(f"'{value}' is none of {', '.join(cls)}") from None
-
-    return convert
-
-
-def _reranker(value: str) -> Reranker | Path:
-    """Return a reranker by its name, or the folder of one."""
-    if value in OTHER_ARCHITECTURES:
-        raise argparse.ArgumentTypeError(
-            f"'{value}' is {OTHER_ARCHITECTURES[value]}, which is not run here; there are {', '.join(MODEL_FILES)}"
-        )
-    if value in set(Reranker) - {Reranker.LOCAL}:
-        return Reranker(value)
-    if Path(value).is_dir():
-        return Path(value)
-    names = ", ".join(name for name in Reranker if name is not Reranker.LOCAL)
-    raise argparse.ArgumentTypeError(f"'{value}' is none of {names}, and no folder")
-
-
-SWITCHES = {"1": True, "true": True, "yes": True, "on": True, "0": False, "false": False, "no": False, "off": False}
-
-
-def _switch(value: str) -> bool:
-    try:
-        return SWITCHES[value.lower()]
-    except KeyError:
-        raise argparse.ArgumentTypeError(f"'{value}' is neither 1 nor 0") from None
-
-
-def _switch_or_auto(value: str) -> bool | None:
-    return None if value.lower() == "auto" else _switch(value)
-
-
-def _core_mask(value: str) -> CoreMask:
-    try:
-        return CoreMask(int(value))
-    except ValueError:
-        known = ", ".join(str(int(mask)) for mask in CoreMask)
-        raise argparse.ArgumentTypeError(f"'{value}' is none of {known}") from None
-
-
-def _whole(low: int, high: int) -> Callable[[str], int]:
-    def convert(value: str) -> int:
-        try:
-            number = int(value)
-        except ValueError:
-            raise argparse.ArgumentTypeError(f"'{value}' is no whole number") from None
-        if not low <= number <= high:
-            raise argparse.ArgumentTypeError(f"{number} is not from {low} to {high}")
-        return number
-
-    return convert
