@@ -148,8 +148,17 @@ def test_reciprocal_ranks_count_the_places_and_not_the_scores() -> None:
     cosine = np.array([0.2, 0.3, 0.9, -0.1], np.float32)
     first, second, third = 61 / 61, 61 / 62, 61 / 63
     expected = [(first + third) / 2, (second + second) / 2, first / 2, 0]
-    assert reciprocal_ranks(lexical, cosine).tolist() == pytest.approx(expected)
-    assert reciprocal_ranks(lexical * 100, cosine).tolist() == pytest.approx(expected)
+    everything = np.ones(4, np.float32)
+    assert reciprocal_ranks(lexical, cosine, everything).tolist() == pytest.approx(expected)
+    assert reciprocal_ranks(lexical * 100, cosine, everything).tolist() == pytest.approx(expected)
+
+
+def test_what_the_asker_may_not_see_takes_no_place_among_the_ranks() -> None:
+    lexical = np.array([0.9, 0.1, 0.0], np.float32)
+    cosine = np.array([0.9, 0.1, 0.3], np.float32)
+    found = reciprocal_ranks(lexical, cosine, np.array([0, 1, 1], np.float32))
+    alone = reciprocal_ranks(lexical[1:], cosine[1:], np.ones(2, np.float32))
+    assert found.tolist() == [0, *alone.tolist()]
 
 
 # Vectors

@@ -53,7 +53,7 @@ def find(parts: Parts, question: Question) -> Found:
             rows, found, rerank_ms = _hybrid(parts, question, among, trail)
         else:
             is_rrf = question.strategy is Strategy.RRF
-            scores = reciprocal_ranks(among.lexical, among.cosine) if is_rrf else among.scores
+            scores = reciprocal_ranks(among.lexical, among.cosine, among.allowed) if is_rrf else among.scores
             rows = best(scores * among.allowed, question.top_k)
             found = scores[rows] * among.allowed[rows]
     enough = found >= question.min_relevance

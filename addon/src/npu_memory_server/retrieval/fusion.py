@@ -25,9 +25,10 @@ def fuse(lexical: Scores | None, cosine: Scores | None, priors: Scores, lexical_
     raise ValueError("at least one leg is needed")
 
 
-def reciprocal_ranks(lexical: Scores | None, cosine: Scores | None) -> Scores:
+def reciprocal_ranks(lexical: Scores | None, cosine: Scores | None, allowed: Scores) -> Scores:
     """Return the reciprocal rank fusion of the legs, float32 [n] from 0 to 1: 1 is what is first in each leg.
 
+    What is not `allowed` (0) takes no place, so that what somebody may not see moves nothing that they may.
     Cormack, Clarke and Büttcher, "Reciprocal rank fusion outperforms Condorcet", 2009, with their k of 60.
     """
     legs = [leg for leg in (lexical, cosine) if leg is not None]
@@ -36,7 +37,7 @@ def reciprocal_ranks(lexical: Scores | None, cosine: Scores | None) -> Scores:
     fused = np.zeros(len(legs[0]), np.float32)
     for leg in legs:
         order = np.argsort(-leg, kind="stable")
-        order = order[leg[order] > 0]
+        order = order[(leg[order] > 0) & (allowed[order] > 0)]
         fused[order] += (RRF_K + 1) / np.arange(RRF_K + 1, RRF_K + 1 + len(order), dtype=np.float32)
     return fused / np.float32(len(legs))
 
