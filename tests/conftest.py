@@ -3,7 +3,11 @@
 import os
 from pathlib import Path
 
+from hypothesis import settings
 import pytest
+
+settings.register_profile("shared machines", deadline=None)  # how long an example takes says how busy the machine is
+settings.load_profile("shared machines")
 
 
 @pytest.fixture(scope="session")

@@ -26,7 +26,7 @@ def saturating_product(activations: npt.NDArray[np.uint8], weights: npt.NDArray[
     return total
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(matrices, st.data())
 def test_no_activations_make_a_sum_of_products_overflow(matrix: Matrix, data: st.DataObject) -> None:
     weights, _ = quantize_columns(matrix)
@@ -38,7 +38,6 @@ def test_no_activations_make_a_sum_of_products_overflow(matrix: Matrix, data: st
     assert np.array_equal(saturating_product(activations[mixed], weights[mixed]), exact)
 
 
-@settings(deadline=None)
 @given(matrices)
 def test_how_a_matrix_lies_in_memory_does_not_matter(matrix: Matrix) -> None:
     weights, steps = quantize_columns(matrix)
@@ -53,7 +52,6 @@ def test_weights_of_full_range_would_overflow() -> None:
     assert saturating_product(activations, full) != activations.astype(np.int64) @ full.astype(np.int64)
 
 
-@settings(deadline=None)
 @given(matrices)
 def test_rounding_again_changes_nothing_but_the_last_digits(matrix: Matrix) -> None:
     weights, steps = quantize_columns(matrix)
@@ -71,14 +69,12 @@ def test_weights_as_models_have_them_lose_less_than_with_7_bits() -> None:
     assert np.square(weights * steps - matrix).mean() < 0.6 * np.square(seven_bits - matrix).mean()
 
 
-@settings(deadline=None)
 @given(matrices)
 def test_each_row_of_a_table_is_within_half_a_step(matrix: Matrix) -> None:
     rows, steps = quantize_rows(matrix)
     assert np.all(np.abs(rows * steps - matrix) <= steps * np.float32(0.5001))
 
 
-@settings(deadline=None)
 @given(matrices, st.floats(0, 1))
 def test_smoothing_moves_ranges_by_powers_of_two_and_no_information(matrix: Matrix, strength: float) -> None:
     ranges = np.linspace(0, 30, len(matrix), dtype=np.float32)

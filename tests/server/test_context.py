@@ -176,7 +176,7 @@ SPOKEN = st.lists(
     max_tokens=st.integers(MIN_CONTEXT_TOKENS, 400),
     repeat=st.integers(1, 40),
 )
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_whatever_was_said_the_budget_holds_and_nothing_leaves_its_quotation_marks(
     embedder: OnnxEmbedder, said_by: list[tuple[str, str | None]], max_tokens: int, repeat: int
 ) -> None:

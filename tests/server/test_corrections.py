@@ -255,7 +255,7 @@ PAIRS = st.lists(st.tuples(st.integers(0, 5), st.integers(0, 5)).filter(lambda p
 
 
 @given(pairs=PAIRS, order=st.randoms(use_true_random=False))
-@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_reverting_everything_restores_every_memory_and_the_order_of_decisions_does_not_matter(
     connection: sqlite3.Connection, pairs: list[tuple[int, int]], order: object
 ) -> None:

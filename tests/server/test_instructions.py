@@ -105,7 +105,7 @@ def test_an_ordinary_household_is_not_suspected() -> None:
     instruction=st.sampled_from(INSTRUCTIONS[:-1]),
     around=st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=30),
 )
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 def test_whatever_follows_it_is_still_noticed(instruction: str, around: str) -> None:
     assert is_instruction(f"{instruction} \n{around}")
 

@@ -25,7 +25,7 @@ actions = st.lists(
 )
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(actions, st.lists(st.sampled_from([*WORDS, "unknown"]), min_size=1, max_size=4))
 def test_words_find_the_same_whatever_was_saved_between(what: list[tuple[str, object]], question: list[str]) -> None:
     index = LexicalIndex()

@@ -121,7 +121,7 @@ async def test_the_context_says_when_and_by_whom(memory: Memory, snapshot: Any) 
 
 
 @given(text=st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), min_size=1, max_size=40))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_no_text_breaks_out_of_its_line_of_the_context(text: str) -> None:
     record = record_from_request(RememberRequest(text=text, speaker=text), "id", datetime.now(UTC))
     line = context_line(record)
@@ -492,7 +492,7 @@ SCOPES = (HOUSEHOLD, "person:nora", "person:teo", "area:kitchen", "device:speake
     scopes=st.sets(st.sampled_from((*SCOPES, "person:stranger"))).map(tuple),
     question=st.sampled_from(["secret", "present for Finn", "where is the key", "when is the birthday", "the boiler"]),
 )
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
 async def test_nobody_sees_a_memory_of_a_scope_that_was_not_asked_for(
     household: Memory, corrections: list[tuple[int, str]], scopes: tuple[str, ...], question: str
 ) -> None:
@@ -555,7 +555,7 @@ async def test_never_may_be_written_as_the_end_of_the_calendar(memory: Memory) -
 
 
 @given(data=st.data())
-@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=15, suppress_health_check=[HealthCheck.function_scoped_fixture])
 async def test_the_pages_cover_everything_exactly_once_newest_first(household: Memory, data: st.DataObject) -> None:
     limit = data.draw(st.integers(1, 200))
     scopes = tuple(data.draw(st.sets(st.sampled_from(SCOPES))))
@@ -644,7 +644,7 @@ async def test_a_vector_that_is_no_number_does_not_hide_the_other_memories(
 @given(
     steps=st.lists(st.tuples(st.sampled_from(["add", "correct", "forget", "reopen"]), st.integers(0, 50)), max_size=12)
 )
-@settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=12, suppress_health_check=[HealthCheck.function_scoped_fixture])
 async def test_whatever_is_said_corrected_and_forgotten_the_indexes_agree_with_the_database(
     tmp_path_factory: pytest.TempPathFactory, embedder: OnnxEmbedder, steps: Sequence[tuple[str, int]]
 ) -> None:

@@ -48,7 +48,7 @@ def bm25(documents: Sequence[Sequence[str] | None], question: Sequence[str]) -> 
 
 
 @given(documents=st.lists(DOCUMENTS, max_size=20), removed=st.sets(st.integers(0, 19)), question=DOCUMENTS)
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 def test_the_lexical_score_is_bm25_whatever_was_added_and_removed(
     documents: list[list[str]], removed: set[int], question: list[str]
 ) -> None:
@@ -68,7 +68,7 @@ def test_the_lexical_score_is_bm25_whatever_was_added_and_removed(
 
 
 @given(documents=st.lists(DOCUMENTS, min_size=1, max_size=15), removed=st.integers(0, 14), question=DOCUMENTS)
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 def test_an_index_that_was_added_to_and_removed_from_equals_one_made_anew(
     documents: list[list[str]], removed: int, question: list[str]
 ) -> None:
@@ -133,7 +133,7 @@ def test_folding_twice_changes_nothing_more(word: str) -> None:
 @given(
     text=st.text(max_size=60), language=st.none() | st.text(max_size=8) | st.sampled_from(["de", "fr-CA", "tr", "xx"])
 )
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_any_text_in_any_language_has_terms(text: str, language: str | None) -> None:
     found = terms(text, language)
     assert all(found)
@@ -165,7 +165,7 @@ def test_what_the_asker_may_not_see_takes_no_place_among_the_ranks() -> None:
 
 
 @given(rows=st.lists(st.none() | st.integers(0, 2**32 - 1), max_size=200), removed=st.sets(st.integers(0, 199)))
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 def test_the_vector_search_is_the_cosine_with_every_vector(rows: list[int | None], removed: set[int]) -> None:
     index = VectorIndex(8)
     expected = np.zeros((len(rows), 8), np.float32)
@@ -198,7 +198,7 @@ def test_a_vector_that_is_no_number_is_none(broken: float) -> None:
 
 
 @given(values=st.lists(st.integers(0, 1000), max_size=300), width=st.none() | st.integers(1, 4))
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 def test_an_array_that_grows_keeps_what_it_has(values: list[int], width: int | None) -> None:
     array: GrowingArray[np.int64] = GrowingArray(np.int64, width)
     for value in values:
@@ -215,7 +215,7 @@ def test_an_array_that_grows_keeps_what_it_has(values: list[int], width: int | N
     scores=arrays.arrays(np.float32, st.integers(0, 60), elements=st.sampled_from([-1, 0, 0.25, 0.5, 0.75, 1])),
     count=st.integers(1, 70),
 )
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 def test_the_best_are_the_largest_and_of_equals_the_newest(scores: np.ndarray, count: int) -> None:
     positive = [(score, row) for row, score in enumerate(scores.tolist()) if score > 0]
     expected = [row for _, row in sorted(positive, reverse=True)][:count]
@@ -250,7 +250,7 @@ STEPS = st.lists(
 
 
 @given(steps=STEPS)
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 def test_every_change_is_seen_by_the_next_question(steps: list[tuple[str, int, str]]) -> None:
     """What is kept between questions is never out of date; the time passes from one step to the next."""
     catalog = Catalog()

@@ -124,7 +124,7 @@ def test_a_card_or_an_account_whose_check_digits_are_wrong_is_none() -> None:
 
 
 @given(text=st.text(st.sampled_from("pinPIN coderword is=:4711\n\"'.,-äß•") | st.characters(), max_size=200))
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 def test_spans_are_in_order_within_the_text_and_what_is_masked_is_gone(text: str) -> None:
     spans = find_secrets(text)
     assert all(0 <= start < end <= len(text) for start, end in spans)
@@ -138,7 +138,7 @@ def test_spans_are_in_order_within_the_text_and_what_is_masked_is_gone(text: str
     before=st.text(st.characters(categories=["L", "Zs"]), max_size=30),
     after=st.text(st.characters(categories=["L", "Zs"]), max_size=30),
 )
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 def test_no_recognized_secret_is_left_in_a_masked_text(text: str, before: str, after: str) -> None:
     whole = f"{before}. {text}. {after}"
     masked = mask(whole, find_secrets(whole))
@@ -222,7 +222,7 @@ async def test_a_neighboring_turn_does_not_give_it_away(memory: Memory) -> None:
 
 
 @given(found=st.sampled_from(SECRETS), around=st.text(st.characters(categories=["L", "Zs"]), max_size=20))
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 def test_a_record_keeps_its_words(found: tuple[str, str], around: str) -> None:
     record = Record(id="1", text=f"{around} {found[0]}", created_at=datetime(2026, 3, 3, tzinfo=UTC))
     assert examined(record).text == record.text

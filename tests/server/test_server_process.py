@@ -333,7 +333,7 @@ async def test_garbage_on_many_connections_costs_nothing_that_lasts(server: Serv
     garbage = st.lists(st.binary(max_size=200) | headers, max_size=6).map(b"".join)
 
     @given(letters=st.lists(garbage, min_size=10, max_size=10))
-    @settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.large_base_example])
+    @settings(max_examples=15, suppress_health_check=[HealthCheck.large_base_example])
     def throw(letters: list[bytes]) -> None:
         asyncio.run(throw_all(letters))
 

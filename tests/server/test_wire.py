@@ -113,7 +113,7 @@ def test_every_event_has_a_name_of_its_own() -> None:
 
 @pytest.mark.parametrize("cls", message_classes())
 @given(data=st.data())
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 def test_a_message_arrives_as_it_left(cls: type[Any], data: st.DataObject) -> None:
     message = data.draw(messages(cls))
     travelled = json.loads(json.dumps(to_data(message), ensure_ascii=False))
@@ -122,7 +122,7 @@ def test_a_message_arrives_as_it_left(cls: type[Any], data: st.DataObject) -> No
 
 @pytest.mark.parametrize("cls", events())
 @given(data=st.data())
-@settings(max_examples=6, deadline=None)
+@settings(max_examples=6)
 def test_a_frame_arrives_as_it_left(cls: type[Message], data: st.DataObject) -> None:
     message = data.draw(messages(cls))
     frame = asyncio.run(read(message_bytes(message)))
@@ -133,7 +133,7 @@ def test_a_frame_arrives_as_it_left(cls: type[Message], data: st.DataObject) -> 
 
 @pytest.mark.parametrize("cls", message_classes())
 @given(extra=st.dictionaries(st.text(min_size=1, max_size=12).map(lambda name: f"new {name}"), JSON, max_size=3))
-@settings(max_examples=6, deadline=None)
+@settings(max_examples=6)
 def test_what_a_newer_peer_says_in_addition_is_skipped(cls: type[Any], extra: dict[str, Any]) -> None:
     known = example_data(cls)
     assert from_data(cls, {**extra, **known}) == from_data(cls, known)
@@ -192,7 +192,7 @@ def test_a_required_field_that_is_missing_is_named(cls: type[Any]) -> None:
 
 @pytest.mark.parametrize("cls", message_classes())
 @given(data=st.dictionaries(st.text(max_size=12), JSON, max_size=8), field=st.data())
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 def test_whatever_comes_the_only_error_is_the_one_that_can_be_answered(
     cls: type[Any], data: dict[str, Any], field: st.DataObject
 ) -> None:
@@ -348,7 +348,7 @@ def test_a_stranger_may_say_less_than_a_friend() -> None:
 
 @given(garbage=st.binary(max_size=300))
 @example(garbage=b'{"type":"a","data_length":null,"payload_length":0}\n')
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 def test_garbage_is_an_error_that_is_known_or_a_frame(garbage: bytes) -> None:
     try:
         frame = asyncio.run(read(garbage))
@@ -361,7 +361,7 @@ def test_garbage_is_an_error_that_is_known_or_a_frame(garbage: bytes) -> None:
 
 
 @given(token=TEXT, nonces=st.tuples(TEXT, TEXT), others=st.tuples(TEXT, TEXT))
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 def test_a_proof_holds_for_one_token_one_role_and_one_pair_of_nonces(
     token: str, nonces: tuple[str, str], others: tuple[str, str]
 ) -> None:
@@ -380,7 +380,7 @@ OTHERS_DATA = st.dictionaries(st.text(st.characters(exclude_categories=["Cs"]), 
 
 
 @given(data=OTHERS_DATA)
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 def test_wyoming_reads_our_frames(data: dict[str, Any]) -> None:
     finite = {key: value for key, value in data.items() if value == value}  # noqa: PLR0124 - NaN is not equal to itself
 
@@ -393,7 +393,7 @@ def test_wyoming_reads_our_frames(data: dict[str, Any]) -> None:
 
 
 @given(data=OTHERS_DATA, payload=st.none() | st.binary(min_size=1, max_size=50))
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 def test_we_read_wyomings_frames(data: dict[str, Any], payload: bytes | None) -> None:
     finite = {key: value for key, value in data.items() if value == value}  # noqa: PLR0124
 

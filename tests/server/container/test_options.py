@@ -85,7 +85,7 @@ def test_an_option_of_the_wrong_kind_is_named(file: Path) -> None:
         read_options(file)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(st.dictionaries(st.sampled_from(sorted(OPTIONS)) | st.text(max_size=8), JSON, max_size=6))
 def test_whatever_is_in_the_file_nothing_but_words_comes_out(
     tmp_path_factory: pytest.TempPathFactory, options: dict[str, object]

@@ -75,7 +75,7 @@ def test_threads_change_the_time_not_the_vector(package: Path, int8: OnnxEmbedde
     assert two.embed(SENTENCES[20]).vector @ int8.embed(SENTENCES[20]).vector == pytest.approx(1, abs=1e-4)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.text(max_size=400))
 def test_any_text_has_one_vector_of_length_one_or_nothing_to_embed(int8: OnnxEmbedder, text: str) -> None:
     try:
