@@ -29,10 +29,11 @@ from npu_memory_conversion.source import open_source
 from npu_memory_conversion.texts import Encoded as Text, TextReader
 from npu_memory_conversion.toolkit import find_toolkit
 from npu_memory_conversion.weights import read_weights
+from npu_memory_server.backend import Backend
 from npu_memory_server.cli.evaluating import ask_all
 from npu_memory_server.cli.tables import markdown_table
 from npu_memory_server.embedding.embedder import TextEmbedder
-from npu_memory_server.embedding.encoding import Backend, Encoded, Encoder, Ids, OnnxEncoder
+from npu_memory_server.embedding.encoding import Encoded, Encoder, OnnxEncoder
 from npu_memory_server.embedding.manifest import (
     FileRole,
     ModelKind,
@@ -44,6 +45,7 @@ from npu_memory_server.embedding.manifest import (
 from npu_memory_server.embedding.onnx_session import OnnxSession
 from npu_memory_server.embedding.pooling import Vector
 from npu_memory_server.embedding.tokenizing import TextTokenizer
+from npu_memory_server.npu.tables import Ids
 from npu_memory_server.settings import EMBEDDER
 from npu_memory_server.wire import Reranker, Strategy
 

@@ -12,7 +12,8 @@ PACKAGE = Path(npu_memory_server.__file__).parent
 
 LAYERS = [
     {"wire"},
-    {"errors"},
+    {"errors", "backend"},
+    {"npu"},
     {"records", "embedding", "data_directory", "correction", "supervisor"},
     {"store", "retrieval", "reranking"},
     {"context"},

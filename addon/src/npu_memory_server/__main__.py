@@ -20,9 +20,9 @@ from typing import Any
 from .cli import asking, benchmarking, correcting, evaluating, examining, importing, keeping, models, serving
 from .cli.arguments import build_parser
 from .cli.opening import open_memory, reach_memories
-from .embedding.choosing import NpuSettings
 from .errors import InvalidRequestError, NpuMemoryError
 from .memory import RecallDefaults
+from .npu.settings import NpuSettings
 from .reranking.registry import MODEL_FILES, OTHER_ARCHITECTURES
 from .settings import ServeSettings, Settings
 from .supervisor import Supervisor

@@ -22,12 +22,12 @@ from .backlog import EmbeddingBacklog
 from .context.examining import examined
 from .correcting import Corrector
 from .embedding.base import Embedder, Embedding
-from .embedding.npu.faults import NpuRequiredError
 from .errors import NpuMemoryError
 from .indexes import Indexes
 from .indexing import IndexKeeper
 from .inference import InferenceThread, Priority
 from .loading import Loaded, load
+from .npu.faults import NpuRequiredError
 from .recalling import MEANING, Recaller
 from .records import Record, index_prefix, item_from_record, milliseconds, record_from_request
 from .reranking.shelf import Shelf

@@ -12,11 +12,11 @@ from time import perf_counter
 from typing import TypeVar
 
 from .embedding.base import Embedder, EmbeddingTimings
-from .embedding.npu.faults import NpuRequiredError
 from .errors import ModelError
 from .indexes import Indexes, Words
 from .inference import InferenceThread, Priority
 from .lookup import Answer
+from .npu.faults import NpuRequiredError
 from .reranking.cross_encoder import CrossEncoder, Judged
 from .reranking.pace import Expectation
 from .reranking.registry import is_cross_encoder

@@ -8,13 +8,15 @@ from types import ModuleType
 
 import pytest
 
+from npu_memory_server.backend import Backend
 from npu_memory_server.embedding.embedder import OnnxEmbedder
-from npu_memory_server.embedding.encoding import Backend, Encoded, Encoder, Ids
-from npu_memory_server.embedding.npu.board import Board
-from npu_memory_server.embedding.npu.context import CoreMask
+from npu_memory_server.embedding.encoding import Encoded, Encoder
 from npu_memory_server.embedding.npu.package import open_package
 from npu_memory_server.embedding.npu.routing import Model, RoutedEncoder
-from npu_memory_server.embedding.npu.trial import Limits
+from npu_memory_server.npu.board import Board
+from npu_memory_server.npu.settings import CoreMask
+from npu_memory_server.npu.tables import Ids
+from npu_memory_server.npu.trial import Limits
 from npu_memory_server.settings import EMBEDDER
 from tests.server.npu.fake_rknnlite import rknnlite_api
 from tests.server.npu.model_files import make_encoder, make_package

@@ -8,11 +8,11 @@ import shutil
 import pytest
 
 from npu_memory_server.cli.examining import doctor
-from npu_memory_server.embedding.choosing import NpuSettings
 from npu_memory_server.embedding.doctor import Finding, Level, examine
 from npu_memory_server.embedding.manifest import Precision
-from npu_memory_server.embedding.npu.board import Board
 from npu_memory_server.memory import RecallDefaults
+from npu_memory_server.npu.board import Board
+from npu_memory_server.npu.settings import NpuSettings
 from npu_memory_server.settings import EMBEDDER, Settings
 from tests.server.npu.stand_in import FAIL, Faults, StandInNpu
 from tests.server.process import run_command

@@ -9,13 +9,14 @@ import sqlite3
 import numpy as np
 import pytest
 
-from npu_memory_server.embedding.choosing import NpuSettings, embedder as choose
+from npu_memory_server.embedding.choosing import embedder as choose
 from npu_memory_server.embedding.embedder import OnnxEmbedder, TextEmbedder
-from npu_memory_server.embedding.npu.board import Board
-from npu_memory_server.embedding.npu.faults import NpuRequiredError
 from npu_memory_server.embedding.npu.routing import RoutedEncoder
-from npu_memory_server.embedding.npu.trial import Limits
 from npu_memory_server.memory import Memory
+from npu_memory_server.npu.board import Board
+from npu_memory_server.npu.faults import NpuRequiredError
+from npu_memory_server.npu.settings import NpuSettings
+from npu_memory_server.npu.trial import Limits
 from npu_memory_server.records import index_prefix
 from npu_memory_server.settings import EMBEDDER
 from npu_memory_server.store import memories

@@ -13,12 +13,12 @@ import pytest
 
 from npu_memory_server.embedding.embedder import OnnxEmbedder
 from npu_memory_server.embedding.manifest import MANIFEST_NAME, FileRole, sha256_of
-from npu_memory_server.embedding.npu.board import Board
-from npu_memory_server.embedding.npu.context import CoreMask
-from npu_memory_server.embedding.npu.faults import NpuLastingFault
 from npu_memory_server.embedding.npu.package import find_package, open_package
-from npu_memory_server.embedding.npu.rknn_file import RknnFile, read_rknn_file
 from npu_memory_server.errors import ModelError
+from npu_memory_server.npu.board import Board
+from npu_memory_server.npu.faults import NpuLastingFault
+from npu_memory_server.npu.rknn_file import RknnFile, read_rknn_file
+from npu_memory_server.npu.settings import CoreMask
 from npu_memory_server.settings import EMBEDDER
 from tests.server.npu.model_files import LENGTHS, rknn_file
 

@@ -10,13 +10,16 @@ import time
 import numpy as np
 import pytest
 
+from npu_memory_server.backend import Backend
 from npu_memory_server.embedding.embedder import OnnxEmbedder, TextEmbedder
-from npu_memory_server.embedding.encoding import Backend, Encoded, Ids
-from npu_memory_server.embedding.npu.context import CoreMask
-from npu_memory_server.embedding.npu.faults import NpuRequiredError
+from npu_memory_server.embedding.encoding import Encoded
 from npu_memory_server.embedding.npu.package import open_package
-from npu_memory_server.embedding.npu.routing import CANARY_SECONDS, Model, RoutedEncoder
-from npu_memory_server.embedding.npu.trial import Limits
+from npu_memory_server.embedding.npu.routing import Model, RoutedEncoder
+from npu_memory_server.npu.accelerator import CANARY_SECONDS
+from npu_memory_server.npu.faults import NpuRequiredError
+from npu_memory_server.npu.settings import CoreMask
+from npu_memory_server.npu.tables import Ids
+from npu_memory_server.npu.trial import Limits
 from npu_memory_server.wire import NpuState
 from tests.server.npu.conftest import Clock, OpenNpu, SlowCpu
 from tests.server.npu.stand_in import DEVICE_UNAVAILABLE, FAIL, TIMEOUT, Faults, StandInNpu
@@ -219,17 +222,17 @@ def test_a_resting_npu_is_tried_again_later_each_time_and_used_once_it_is_well(
         rest = encoder.report.retry_seconds
         assert rest is not None
         rests.append(rest)
-        encoder.look_after()
+        encoder.accelerator.look_after()
         assert encoder.report.retry_seconds == rest  # not before its time
         clock.advance(rest)
-        encoder.look_after()
+        encoder.accelerator.look_after()
     assert rests == [pytest.approx(15, abs=1), 30, 60]  # the CPU's answers take time as well
     assert (encoder.report.state, encoder.encode(window("hello"), bulk=False).backend) == (NpuState.RESTING, "cpu")
     assert "refused" in encoder.report.reason
 
     npu.faults = Faults()
     clock.advance(encoder.report.retry_seconds or 0)
-    encoder.look_after()
+    encoder.accelerator.look_after()
     assert (encoder.report.state, encoder.encode(window("hello"), bulk=False).backend) == (NpuState.ACTIVE, "npu")
     assert encoder.report.retry_seconds is None
 
@@ -283,7 +286,7 @@ def test_without_the_python_library_the_cpu_does_the_work_until_the_next_start(
     monkeypatch.delitem(sys.modules, "rknnlite")
     encoder = open_npu()
     clock.advance(10_000)
-    encoder.look_after()
+    encoder.accelerator.look_after()
     assert (encoder.report.state, encoder.report.retry_seconds) == (NpuState.FAILED, None)
     assert "rknn-toolkit-lite2 is not installed" in encoder.report.reason
 
@@ -333,7 +336,7 @@ def test_a_call_that_hangs_is_given_up_and_the_npu_used_without_it(
     assert encoder.report.state is NpuState.RESTING
     assert "was given up" in encoder.report.reason
     clock.advance(15)
-    encoder.look_after()
+    encoder.accelerator.look_after()
     assert (encoder.report.state, encoder.encode(window(QUESTIONS[1]), bulk=False).backend) == (NpuState.ACTIVE, "npu")
     assert not npu.released.is_set()
 
@@ -345,7 +348,7 @@ def test_after_three_calls_that_never_came_back_the_npu_is_left_alone(
     for text in QUESTIONS[:3]:
         hang(encoder, npu, window(text))
         clock.advance(encoder.report.retry_seconds or 0)
-        encoder.look_after()
+        encoder.accelerator.look_after()
     assert (encoder.report.state, encoder.report.retry_seconds) == (NpuState.FAILED, None)
     assert "restart the server" in encoder.report.reason
 
@@ -354,11 +357,11 @@ def test_an_npu_that_goes_bad_quietly_is_found_out_by_its_canaries(
     open_npu: OpenNpu, npu: StandInNpu, clock: Clock, window: Callable[[str], Ids]
 ) -> None:
     encoder = open_npu()
-    encoder.check()
+    encoder.accelerator.check()
     assert encoder.report.state is NpuState.ACTIVE
     npu.faults = Faults(other_text=True)
     clock.advance(CANARY_SECONDS)
-    encoder.check()
+    encoder.accelerator.check()
     assert encoder.report.state is NpuState.RESTING
     assert "not the CPU's" in encoder.report.reason
     assert encoder.encode(window(QUESTIONS[0]), bulk=False).backend is Backend.CPU

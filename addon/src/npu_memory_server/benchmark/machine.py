@@ -9,7 +9,7 @@ import platform
 import re
 
 from .. import __version__
-from ..embedding.npu.board import Board
+from ..npu.board import Board
 from ..wire import NpuReport
 
 LIBRARIES = ("numpy", "onnxruntime", "tokenizers", "rknn-toolkit-lite2")

@@ -7,8 +7,8 @@ from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 
+from ..backend import Backend
 from ..embedding.embedder import OnnxEmbedder, TextEmbedder
-from ..embedding.encoding import Backend
 from ..embedding.projection import Projection
 from ..memory import Memory
 from ..wire import RecallRequest, Reranker

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 import statistics
 
-from ..embedding.encoding import Backend
+from ..backend import Backend
 from .configurations import CONFIGURATIONS
 from .figures import Figure, Row, Table, figure
 from .measuring import OVER_THE_WIRE

@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from time import perf_counter
 from typing import Protocol
 
+from ..backend import Backend
 from ..embedding.embedder import OnnxEmbedder, TextEmbedder
-from ..embedding.encoding import Backend
 from ..embedding.pooling import average, normalize
 from ..embedding.projection import Projection, reduce
 from ..errors import ModelError

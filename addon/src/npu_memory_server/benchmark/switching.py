@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from ..backend import Backend
 from ..embedding.base import Embedder, Embedding
-from ..embedding.encoding import Backend
 from ..wire import NpuReport
 
 

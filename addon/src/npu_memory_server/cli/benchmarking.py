@@ -19,6 +19,7 @@ import tempfile
 
 from tqdm import tqdm
 
+from ..backend import Backend
 from ..benchmark import made
 from ..benchmark.configurations import load_available, make_shelf
 from ..benchmark.figures import Report
@@ -30,11 +31,10 @@ from ..benchmark.switching import SwitchedEmbedder
 from ..data_directory import DataDirectory
 from ..embedding.base import Embedder
 from ..embedding.embedder import OnnxEmbedder, TextEmbedder
-from ..embedding.encoding import Backend
-from ..embedding.npu.board import Board
 from ..embedding.projection import load_projection
 from ..errors import InvalidRequestError, StorageError
 from ..memory import Memory
+from ..npu.board import Board
 from ..settings import EMBEDDER, Settings
 from ..store.database import FILE_NAME
 from ..transport.client import connected

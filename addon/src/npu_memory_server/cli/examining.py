@@ -8,7 +8,7 @@ from pathlib import Path
 import sys
 
 from ..embedding.doctor import Level, examine
-from ..embedding.npu.board import Board
+from ..npu.board import Board
 from ..settings import EMBEDDER, Settings
 
 SIGNS = {Level.OK: "ok     ", Level.NOTE: "note   ", Level.PROBLEM: "PROBLEM"}

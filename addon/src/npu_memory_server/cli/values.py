@@ -8,7 +8,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import TypeVar
 
-from ..embedding.npu.context import CoreMask
+from ..npu.settings import CoreMask
 from ..reranking.registry import MODEL_FILES, OTHER_ARCHITECTURES
 from ..wire import (
     Reranker,

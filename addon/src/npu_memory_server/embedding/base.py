@@ -8,8 +8,8 @@ from typing import Protocol
 import numpy as np
 import numpy.typing as npt
 
+from ..backend import Backend
 from ..wire import NpuReport
-from .encoding import Backend
 from .pooling import Vector
 from .projection import TokenVectors
 

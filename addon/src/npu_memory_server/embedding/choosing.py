@@ -4,35 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
-from dataclasses import dataclass
 import logging
 from pathlib import Path
 
+from ..npu.board import Board
+from ..npu.faults import NpuFault, NpuRequiredError
+from ..npu.settings import NpuSettings
+from ..npu.watching import watching
 from ..wire import NpuReport, NpuState
 from .embedder import OnnxEmbedder, TextEmbedder
 from .manifest import MANIFEST_NAME, Precision
-from .npu.board import Board
-from .npu.context import CoreMask
-from .npu.faults import NpuFault, NpuRequiredError
 from .npu.package import find_package, open_package
 from .npu.routing import RoutedEncoder
-from .npu.watching import watching
 
 LOGGER = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, slots=True)
-class NpuSettings:
-    """How the NPU is to be used.
-
-    enabled: None takes one where there is one. fallback: whether the CPU may do its work. package: the folder of a
-    model package, or a file in it; None looks for one among the model packages.
-    """
-
-    enabled: bool | None = None
-    fallback: bool = True
-    core_mask: CoreMask = CoreMask.AUTO
-    package: Path | None = None
 
 
 @contextmanager
@@ -72,7 +57,7 @@ def embedder(
         yield _without_npu(cpu, NpuState.FAILED, fault.reason)
         return
     encoder = RoutedEncoder(cpu.encoder, model, npu_only=not settings.fallback)
-    with closing(encoder), watching(encoder):
+    with closing(encoder), watching(encoder.accelerator):
         # Their vectors agree, and so they share a fingerprint and an index.
         yield TextEmbedder(cpu.manifest, cpu.tokenizer, encoder, cpu.fingerprint, lambda: encoder.report)
 

@@ -13,10 +13,11 @@ import sys
 from time import perf_counter
 
 from ..errors import ModelError
+from ..npu.board import CONTAINER_MARKS, DEVICE_NODES, DEVICE_TREE, RENDER_NODE, RUNTIME, Board, is_newer
+from ..npu.settings import NpuSettings
 from ..wire import NpuReport, NpuState
-from .choosing import NpuSettings, embedder
+from .choosing import embedder
 from .manifest import FileRole, ModelManifest, Precision, load_manifest, verify_file
-from .npu.board import CONTAINER_MARKS, DEVICE_NODES, DEVICE_TREE, RENDER_NODE, RUNTIME, Board, is_newer
 from .npu.package import find_package
 
 ROCKET_NODE = "dev/accel/accel0"

@@ -10,10 +10,11 @@ from typing import Final, Self
 import numpy as np
 import numpy.typing as npt
 
+from ..backend import Backend
 from ..errors import ModelError
 from ..wire import NpuReport, NpuState
 from .base import Embedding, EmbeddingTimings
-from .encoding import Backend, Encoder, OnnxEncoder
+from .encoding import Encoder, OnnxEncoder
 from .manifest import FileRole, ModelManifest, Precision, load_manifest, verify_file
 from .onnx_session import OnnxSession
 from .pooling import Vector, mean_pool, merge_windows

@@ -3,25 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from enum import StrEnum
 from time import perf_counter
 from typing import Final, Protocol
 
-import numpy as np
-import numpy.typing as npt
-
+from ..backend import Backend
 from ..errors import ModelError
+from ..npu.tables import Ids
 from .onnx_session import OnnxSession
 from .pooling import Vector, mean_pool
-
-Ids = npt.NDArray[np.int64]
-
-
-class Backend(StrEnum):
-    """The hardware that makes vectors."""
-
-    CPU = "cpu"
-    NPU = "npu"
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from functools import partial
 
-from ..encoding import Ids
+from ...npu.faults import NpuFault
+from ...npu.tables import EmbeddingTables, Ids
+from ...npu.trial import Examination
+from ..encoding import Encoder
+from ..pooling import Vector
 from ..tokenizing import TextTokenizer
+from .context import NpuOutput
 
 LEAST_COSINE = 0.995
 """The int8 model of the CPU stays above 0.997 of the original, FP16 on the NPU above 0.99999."""
@@ -24,24 +29,35 @@ TEXT = (
 )
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Canary:
-    """A window, int64 [n], that belongs to a length."""
+def examination(length: int, windows: Sequence[Ids], tables: EmbeddingTables, cpu: Encoder) -> Examination[NpuOutput]:
+    """Return what compares the NPU with what the CPU makes of windows, int64 [n], of a length. Raises ModelError."""
+    expected = [cpu.encode(ids, bulk=False).vector for ids in windows]
+    return Examination(
+        length=length,
+        windows=tuple(tables.look_up(ids, length) for ids in windows),
+        on_cpu=partial(cpu.encode, windows[-1], bulk=False),
+        agreement=partial(least_cosine, expected),
+    )
 
-    length: int
-    ids: Ids
+
+def least_cosine(expected: Sequence[Vector], outputs: Sequence[NpuOutput]) -> float:
+    """Return the least cosine of the NPU's vectors to the CPU's, each float32 [d]. Raises NpuFault if it is too low."""
+    cosine = min(float(output.vector @ vector) for output, vector in zip(outputs, expected, strict=True))
+    if cosine < LEAST_COSINE:
+        raise NpuFault(f"its vectors are not the CPU's (cosine {cosine:.4f}, at least {LEAST_COSINE} is needed)")
+    return cosine
 
 
-def canaries(tokenizer: TextTokenizer, lengths: Sequence[int]) -> list[Canary]:
-    """Return two windows for each length: one that fills it, and one half way down to the next shorter length."""
+def canaries(tokenizer: TextTokenizer, lengths: Sequence[int]) -> Mapping[int, Sequence[Ids]]:
+    """Return two windows, int64 [n], for each length: one that fills it, and one half way down to the next shorter."""
     whole = tokenizer.encode(TEXT)
-    found = []
+    found: dict[int, list[Ids]] = {}
     shorter = 0
     for number, length in enumerate(sorted(lengths)):
         for tokens in (length, (shorter + length + 1) // 2):
             start = 7 * number
             some = (whole * (2 + (start + tokens) // len(whole)))[start : start + max(tokens - 2, 1)]
             (ids,) = tokenizer.windows(some)
-            found.append(Canary(length, ids))
+            found.setdefault(length, []).append(ids)
         shorter = length
     return found

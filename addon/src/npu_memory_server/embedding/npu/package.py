@@ -7,14 +7,15 @@ from functools import partial
 from pathlib import Path
 
 from ...errors import ModelError
+from ...npu.board import RUNTIME, Board, is_newer
+from ...npu.faults import NpuFault, NpuLastingFault
+from ...npu.rknn_file import read_rknn_file
+from ...npu.settings import CoreMask
+from ...npu.tables import EmbeddingTables
 from ..manifest import MANIFEST_NAME, FileRole, ModelManifest, NpuModel, load_manifest, verify_file
 from ..tokenizing import TextTokenizer
-from .board import RUNTIME, Board, is_newer
-from .context import CoreMask, RknnContext
-from .faults import NpuFault, NpuLastingFault
-from .rknn_file import read_rknn_file
+from .context import EmbeddingContext
 from .routing import Model
-from .tables import EmbeddingTables
 
 
 def find_package(models: Path, manifest: ModelManifest) -> Path | None:
@@ -67,10 +68,10 @@ def open_package(
     )
 
 
-def _open(board: Board, folder: Path, npu: NpuModel, hidden: int, core_mask: CoreMask, length: int) -> RknnContext:
+def _open(board: Board, folder: Path, npu: NpuModel, hidden: int, core_mask: CoreMask, length: int) -> EmbeddingContext:
     if not board.has_device:
         raise NpuFault("the device of the NPU is gone")
-    return RknnContext(folder / npu.lengths[length], length, hidden, core_mask)
+    return EmbeddingContext(folder / npu.lengths[length], length, hidden, core_mask)
 
 
 def _npu_of(folder: Path, manifest: ModelManifest) -> NpuModel:

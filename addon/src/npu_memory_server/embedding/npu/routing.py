@@ -2,32 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, field
-import logging
 import threading
 from time import perf_counter
+from typing import Final
 
-from ...errors import ModelError
-from ...wire import NpuReport, NpuRoute, NpuState
-from ..encoding import Backend, Encoded, Encoder, Ids
+from ...backend import Backend
+from ...npu.accelerator import Accelerator
+from ...npu.faults import NpuBusyError, NpuFault, NpuRequiredError
+from ...npu.lane import Lane, OpenContext
+from ...npu.pool import ContextPool
+from ...npu.tables import EmbeddingTables, Ids, NpuInput
+from ...npu.trial import Limits, require_agreement
+from ...wire import NpuReport, NpuState
+from ..encoding import Encoded, Encoder
 from ..tokenizing import TextTokenizer
-from .canaries import canaries
-from .context import NpuOutput, RknnContext
-from .faults import NpuBusyError, NpuFault, NpuLastingFault, NpuRequiredError
-from .health import Health
-from .lane import Lane
-from .pool import ContextPool
-from .routes import Route, shortest
-from .tables import EmbeddingTables, NpuInput
-from .trial import Limits, expectations, require_agreement, try_out
+from .canaries import canaries, examination
+from .context import NpuOutput
 
-LOGGER = logging.getLogger(__name__)
-
-CANARY_SECONDS = 3600.0
 BULK_LANES = 2
 """With the one for questions, as many as an RK3588's NPU has cores."""
-MOST_STUCK_LANES = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +30,7 @@ class Model:
     """What an NPU package gives: how a context of a length is opened, the tables in front of it, the longest text."""
 
     tables: EmbeddingTables
-    open_context: Callable[[int], RknnContext]
+    open_context: OpenContext[NpuOutput]
     lengths: tuple[int, ...]
     tokenizer: TextTokenizer
 
@@ -63,34 +58,31 @@ class RoutedEncoder:
     ) -> None:
         """Try the NPU out. Raises NpuRequiredError if it fails and `npu_only`.
 
-        `watching` looks after it from then on.
+        `watching` looks after its accelerator from then on.
         """
         self._cpu = cpu
-        self._model = model
+        self._tables = model.tables
         self._npu_only = npu_only
-        self._limits = limits or Limits()
-        self._clock = clock
-        self._health = Health(clock)
-        self._expected = expectations(canaries(model.tokenizer, model.lengths), cpu)
-        self._pool: ContextPool | None = None
-        self._routes: Mapping[int, Route] = {}
-        self._versions: dict[str, str] = {}
-        self._left: list[Lane] = []
+        known = canaries(model.tokenizer, model.lengths)
+        self._confirming = {
+            length: examination(length, windows[-1:], model.tables, cpu) for length, windows in known.items()
+        }
         self._counts = Counts()
-        self._unconfirmed: set[tuple[ContextPool, Lane, int]] = set()
+        self._unconfirmed: set[tuple[ContextPool[NpuOutput], Lane[NpuOutput], int]] = set()
         self._bulk_on_cpu = threading.Lock()
-        self._checked_at = clock()
-        self.changed = threading.Event()
-        """Set when it is worth asking again how long there is nothing to do."""
-        self._try()
-        if npu_only and (reason := self._why_not_npu_only()):
-            self.close()
-            raise NpuRequiredError(f"The NPU cannot be used, and the CPU is not allowed to do its work: {reason}")
+        self.accelerator: Final = Accelerator(
+            "",
+            [examination(length, windows, model.tables, cpu) for length, windows in known.items()],
+            [model.open_context] * (1 + BULK_LANES),
+            npu_only=npu_only,
+            limits=limits or Limits(),
+            clock=clock,
+        )
 
     @property
     def backend(self) -> Backend:
         """The NPU, if it does the shortest texts, questions."""
-        route = shortest(self._routes, 1) if self._health.state is NpuState.ACTIVE else None
+        route = self.accelerator.route(1) if self.accelerator.health.state is NpuState.ACTIVE else None
         return route.backend if route else Backend.CPU
 
     @property
@@ -101,20 +93,7 @@ class RoutedEncoder:
     @property
     def report(self) -> NpuReport:
         """The state of the NPU for the status."""
-        return NpuReport(
-            state=self._health.state,
-            reason=self._health.reason,
-            routes=tuple(
-                NpuRoute(one.length, one.backend, one.npu_ms, one.cpu_ms, one.cosine, one.reason)
-                for one in self._routes.values()
-            ),
-            npu_windows=self._counts.npu,
-            cpu_windows=self._counts.cpu,
-            failures=self._health.failures,
-            retry_seconds=self._health.seconds_to_retry,
-            runtime=self._versions.get("API", ""),
-            driver=self._versions.get("DRV", ""),
-        )
+        return self.accelerator.report(on_npu=self._counts.npu, on_cpu=self._counts.cpu)
 
     def encode(self, ids: Ids, *, bulk: bool) -> Encoded:
         """Encode one window, int64 [n], special tokens included.
@@ -124,7 +103,8 @@ class RoutedEncoder:
         encoded = self._on_npu(ids, bulk)
         if encoded is None:
             if self._npu_only:
-                raise NpuRequiredError(f"The NPU cannot answer, and the CPU is not allowed to: {self._health.reason}")
+                reason = self.accelerator.health.reason
+                raise NpuRequiredError(f"The NPU cannot answer, and the CPU is not allowed to: {reason}")
             encoded = self._on_cpu(ids, bulk)
         with self._counts.lock:
             if encoded.backend is Backend.NPU:
@@ -143,69 +123,35 @@ class RoutedEncoder:
         believed = True
         for pool, lane, length in used:
             try:
-                self._require_agreement(lane, length, only_last=True)
+                require_agreement(lane, self._confirming[length], self.accelerator.limits.first)
             except NpuBusyError:
                 believed = False
             except NpuFault as fault:
                 believed = False
-                if self._pool is pool:
-                    self._health.refused(fault)
-                    self._dismiss(pool)
+                self.accelerator.refuse(pool, fault)
         return believed
 
     def close(self) -> None:
         """Release the NPU."""
-        if self._pool is not None:
-            self._pool.close(wait=True)
-
-    @property
-    def idle_seconds(self) -> float:
-        """How long there is nothing to be looked after."""
-        rest = self._health.seconds_to_retry
-        return rest if rest is not None else max(self._checked_at + CANARY_SECONDS - self._clock(), 0.0)
-
-    def look_after(self) -> None:
-        """Do what is due: try a resting NPU again, or compare the canaries of one in use."""
-        if self._health.seconds_to_retry == 0:
-            self._try()
-        if self._clock() - self._checked_at >= CANARY_SECONDS:
-            self.check()
-
-    def check(self) -> None:
-        """Compare the canaries on every open context; what disagrees puts the NPU to rest."""
-        pool, self._checked_at = self._pool, self._clock()
-        if pool is None:
-            return
-        for lane in pool.lanes:
-            for length in lane.lengths:
-                try:
-                    if self._routes[length].backend is Backend.NPU:
-                        self._require_agreement(lane, length)
-                except NpuBusyError:
-                    continue
-                except NpuFault as fault:
-                    self._health.refused(fault)
-                    self._dismiss(pool)
-                    return
+        self.accelerator.close()
 
     def _on_npu(self, ids: Ids, bulk: bool) -> Encoded | None:
         """Return the NPU's answer, or None if the CPU has to give it."""
-        pool, found = self._pool, shortest(self._routes, len(ids))
+        pool, found = self.accelerator.pool, self.accelerator.route(len(ids))
         if pool is None or found is None or found.backend is not Backend.NPU:
             return None
         began = perf_counter()
-        window = self._model.tables.look_up(ids, found.length)
+        window = self._tables.look_up(ids, found.length)
         looked_up = perf_counter()
         try:
-            seconds = self._limits.of(found, bulk=bulk)
-            output = self._in_bulk(pool, window, seconds) if bulk else pool.questions.run(window, seconds)
+            seconds = self.accelerator.limits.of(found, bulk=bulk)
+            output = self._in_bulk(pool, window, seconds) if bulk else pool.first.run(window, seconds)
         except NpuBusyError:
             return None
         except NpuFault as fault:
-            if self._pool is pool and self._health.faulted(fault):
-                self._dismiss(pool)
+            self.accelerator.faulted(pool, fault)
             return None
-        self._health.worked()
+        self.accelerator.health.worked()
         return Encoded(
             vector=output.vector,
             token_vectors=output.token_vectors,
@@ -214,11 +160,9 @@ class RoutedEncoder:
             pooling=(looked_up - began) * 1000,
         )
 
-    def _in_bulk(self, pool: ContextPool, window: NpuInput, seconds: float) -> NpuOutput:
-        with pool.bulk_lane(seconds) as lane:
-            if window.length not in lane.lengths:
-                lane.open(window.length, self._limits.load)
-                self._require_agreement(lane, window.length)
+    def _in_bulk(self, pool: ContextPool[NpuOutput], window: NpuInput, seconds: float) -> NpuOutput:
+        with pool.other_lane(seconds) as lane:
+            self.accelerator.open(lane, window.length)
             with self._counts.lock:
                 self._unconfirmed.add((pool, lane, window.length))
             return lane.run(window, seconds)
@@ -228,52 +172,3 @@ class RoutedEncoder:
             return self._cpu.encode(ids, bulk=False)
         with self._bulk_on_cpu:  # the lanes of the NPU are not to take as many cores from the household
             return self._cpu.encode(ids, bulk=True)
-
-    def _require_agreement(self, lane: Lane, length: int, *, only_last: bool = False) -> None:
-        own = [one for one in self._expected if one.canary.length == length]
-        require_agreement(lane, self._model.tables, own[-1:] if only_last else own, self._limits.first)
-
-    def _try(self) -> None:
-        self._left = [lane for lane in self._left if lane.stuck]
-        if len(self._left) >= MOST_STUCK_LANES:
-            self._health.refused(
-                NpuLastingFault(f"{len(self._left)} calls to the NPU never came back: restart the server")
-            )
-            return
-        pool = ContextPool(self._model.open_context, BULK_LANES, self._limits.hang)
-        try:
-            routes = try_out(
-                pool.questions,
-                self._model.tables,
-                self._expected,
-                self._cpu,
-                self._limits,
-                npu_only=self._npu_only,
-                clock=self._clock,
-            )
-        except (NpuFault, ModelError) as error:
-            fault = error if isinstance(error, NpuFault) else NpuFault(str(error))
-            self._health.refused(fault)
-            self._dismiss(pool)
-            return
-        self._routes, self._versions = routes, pool.questions.versions
-        self._checked_at = self._clock()
-        self._pool = pool
-        self._health.recovered()
-        for one in routes.values():
-            LOGGER.info("Texts of up to %s tokens are embedded on the %s: %s", one.length, one.backend, one.reason)
-
-    def _dismiss(self, pool: ContextPool) -> None:
-        """Let go of contexts that are not to be trusted any more."""
-        if self._pool is pool:
-            self._pool = None
-        pool.close(wait=False)
-        self._left += pool.lanes
-        self.changed.set()
-
-    def _why_not_npu_only(self) -> str:
-        if self._health.state is not NpuState.ACTIVE:
-            return self._health.reason
-        return "; ".join(
-            f"{one.length} tokens: {one.reason}" for one in self._routes.values() if one.backend is Backend.CPU
-        )

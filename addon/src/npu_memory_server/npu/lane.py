@@ -7,27 +7,45 @@ from concurrent.futures import Future
 import queue
 import threading
 from time import perf_counter
-from typing import Any, TypeVar
+from typing import Any, Generic, Protocol, TypeVar
 
-from .context import NpuOutput, RknnContext
 from .faults import NpuBusyError, NpuFault, NpuHangFault, NpuLateFault
 from .tables import NpuInput
 
 Result = TypeVar("Result")
+Output = TypeVar("Output")
+Output_co = TypeVar("Output_co", covariant=True)
 
 CLOSE_SECONDS = 2.0
 
 
-class Lane:
+class Context(Protocol[Output_co]):
+    """A model of one length in the NPU's runtime. One caller at a time."""
+
+    @property
+    def versions(self) -> dict[str, str]:
+        """What the runtime says of itself."""
+
+    def run(self, window: NpuInput) -> Output_co:
+        """Compute one window of this length. Raises NpuFault if anything is wrong with what comes back."""
+
+    def release(self) -> None:
+        """Let go of the NPU's memory."""
+
+
+OpenContext = Callable[[int], Context[Output]]
+
+
+class Lane(Generic[Output]):
     """Runs one window at a time. Any thread may call it; it never keeps one for longer than the caller says."""
 
-    def __init__(self, name: str, open_context: Callable[[int], RknnContext], hang_seconds: float) -> None:
+    def __init__(self, name: str, open_context: OpenContext[Output], hang_seconds: float) -> None:
         """Start the thread; contexts are opened when they are wanted, by their length."""
         self._hang_seconds = hang_seconds
         self._overdue: Future[Any] | None = None
         self._overdue_since = 0.0
         self._open_context = open_context
-        self._contexts: dict[int, RknnContext] = {}
+        self._contexts: dict[int, Context[Output]] = {}
         self._in_use = threading.Lock()
         self._lost = False
         self._jobs: queue.SimpleQueue[tuple[Callable[[], Any], Future[Any]] | None] = queue.SimpleQueue()
@@ -58,7 +76,7 @@ class Lane:
 
         self._call(work, seconds, f"loading the model of {length} tokens")
 
-    def run(self, window: NpuInput, seconds: float) -> NpuOutput:
+    def run(self, window: NpuInput, seconds: float) -> Output:
         """Compute one window whose context is open.
 
         Raises NpuFault; NpuLateFault if that takes too long; NpuBusyError if another call has the lane for as long, or

@@ -14,7 +14,7 @@ from pathlib import Path
 import struct
 from typing import BinaryIO
 
-from ...errors import ModelError
+from ..errors import ModelError
 
 MAGIC = b"RKNN"
 FORMAT_VERSION = 6

@@ -7,7 +7,8 @@ from contextlib import contextmanager
 import logging
 import threading
 
-from .routing import RoutedEncoder
+from .accelerator import Accelerator
+from .lane import Output
 
 LOGGER = logging.getLogger(__name__)
 
@@ -17,25 +18,25 @@ JOIN_SECONDS = 2.0
 
 
 @contextmanager
-def watching(encoder: RoutedEncoder) -> Iterator[None]:
-    """Look after an encoder on a thread of its own."""
+def watching(accelerator: Accelerator[Output]) -> Iterator[None]:
+    """Look after it on a thread of its own."""
     closing = threading.Event()
-    watcher = threading.Thread(target=_watch, args=(encoder, closing), name="npu-memory-npu-watch", daemon=True)
+    watcher = threading.Thread(target=_watch, args=(accelerator, closing), name="npu-memory-npu-watch", daemon=True)
     watcher.start()
     try:
         yield
     finally:
         closing.set()
-        encoder.changed.set()
+        accelerator.changed.set()
         watcher.join(JOIN_SECONDS)
 
 
-def _watch(encoder: RoutedEncoder, closing: threading.Event) -> None:
+def _watch(accelerator: Accelerator[Output], closing: threading.Event) -> None:
     while not closing.is_set():
-        encoder.changed.wait(min(max(encoder.idle_seconds, LEAST_SECONDS), MOST_SECONDS))
-        encoder.changed.clear()
+        accelerator.changed.wait(min(max(accelerator.idle_seconds, LEAST_SECONDS), MOST_SECONDS))
+        accelerator.changed.clear()
         if not closing.is_set():
             try:
-                encoder.look_after()
+                accelerator.look_after()
             except Exception:  # this thread is the only one that does it
                 LOGGER.exception("The NPU could not be looked after")

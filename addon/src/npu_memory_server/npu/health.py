@@ -7,7 +7,7 @@ import logging
 import threading
 from time import monotonic
 
-from ...wire import NpuState
+from ..wire import NpuState
 from .faults import NpuFault, NpuHangFault, NpuLastingFault
 
 LOGGER = logging.getLogger(__name__)
@@ -22,9 +22,10 @@ STEADY_SECONDS = 600.0
 class Health:
     """Active until three failures in a row, or one that is final for its context; then it rests, longer each time."""
 
-    def __init__(self, clock: Callable[[], float] = monotonic) -> None:
-        """Begin as resting: the NPU has yet to be tried."""
+    def __init__(self, clock: Callable[[], float] = monotonic, what: str = "") -> None:
+        """Begin as resting: the NPU has yet to be tried. `what` names its use in the log, if it has several."""
         self._clock = clock
+        self._name = f"The NPU for {what}" if what else "The NPU"
         self._lock = threading.Lock()
         self._state = NpuState.RESTING
         self._reason = "it has not been tried yet"
@@ -72,7 +73,7 @@ class Health:
                 self._leave(fault)
                 return True
             if fault.reason != self._reason:
-                LOGGER.warning("The CPU answers for the NPU: %s", fault.reason)
+                LOGGER.warning("%s failed, and the CPU answers: %s", self._name, fault.reason)
             self._reason = fault.reason
             return False
 
@@ -100,8 +101,8 @@ class Health:
             return
         match state:
             case NpuState.ACTIVE:
-                LOGGER.info("The NPU is in use")
+                LOGGER.info("%s is in use", self._name)
             case NpuState.RESTING:
-                LOGGER.warning("The NPU rests and will be tried again: %s", reason)
+                LOGGER.warning("%s rests and will be tried again: %s", self._name, reason)
             case _:
-                LOGGER.error("The NPU is not used until the next start: %s", reason)
+                LOGGER.error("%s is not used until the next start: %s", self._name, reason)
