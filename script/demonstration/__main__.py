@@ -40,9 +40,8 @@ logger:
   logs:
     custom_components.npu_memory: debug
 """
-PORT_VARIABLE = "SETUP_PORT"
-"""Home Assistant takes its port from here at the first start, and then keeps it in the file `HTTP_SETTINGS`."""
 HTTP_SETTINGS = ".storage/http"
+"""What Home Assistant keeps the port in that it was given at its first start."""
 
 
 @dataclass
@@ -129,10 +128,10 @@ class Demonstration:
 
     async def _attempt(self) -> None:
         home_log = self._folder / "home-assistant.log"
-        self._write_configuration()
-        hass = [sys.executable, "-m", "homeassistant", "--config", str(self._config), "--skip-pip"]
-        environment = {"PYTHONPATH": "", PORT_VARIABLE: str(self._state.home_port)}
-        program = self.programs.start("Home Assistant", hass, environment, home_log)
+        home_assistant.configure(self._config, CONFIGURATION, [self._checkout / "custom_components" / setup.DOMAIN])
+        program = home_assistant.start(
+            self.programs, Path(sys.executable), self._config, self._state.home_port, home_log
+        )
         with self._watch.step("start of the memory server"):
             await memory_server.start(
                 self._command, self.programs, self._state.server_port, self._folder / "memory-server.log"
@@ -171,7 +170,8 @@ class Demonstration:
         entry_id = await setup.add_server(home, server, moved=self._state.told != self._state.server_port)
         self._state.told = self._state.server_port
         self._save_state()
-        return await setup.add_pipeline(home, await setup.add_assistant(home, entry_id))
+        nothing = "nothing"  # is captured, so that a second demonstration finds the same memories
+        return await setup.add_pipeline(home, await setup.add_assistant(home, entry_id, capture=nothing))
 
     async def _ask(self, home: HomeAssistant, pipeline: str) -> None:
         found = await find_context(home, self._question)
@@ -199,14 +199,6 @@ class Demonstration:
         if self._state.home_port != before:
             (self._config / HTTP_SETTINGS).unlink(missing_ok=True)
         self._state.server_port = free_port(self._state.server_port, forbidden=self._state.home_port)
-
-    def _write_configuration(self) -> None:
-        components = self._config / "custom_components"
-        components.mkdir(parents=True, exist_ok=True)
-        link = components / setup.DOMAIN
-        link.unlink(missing_ok=True)
-        link.symlink_to(self._checkout / "custom_components" / setup.DOMAIN)
-        (self._config / "configuration.yaml").write_text(CONFIGURATION)
 
     def _save_state(self) -> None:
         self._state_file.touch(mode=0o600)

@@ -1,13 +1,14 @@
 """A client of Home Assistant: REST and websocket as its frontend uses them."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from pathlib import Path
 import time
 from typing import Any, Self
 
 import aiohttp
 
-from .processes import DemonstrationError, Program
+from .processes import DemonstrationError, Program, Programs
 
 CLIENT_NAME = "NPU Memory demonstration"
 USER_NAME = "demo"
@@ -15,6 +16,8 @@ START_SECONDS = 180.0
 """The first start compiles all that is imported."""
 ANSWER_SECONDS = 60.0
 POLL_SECONDS = 0.2
+PORT_VARIABLE = "SETUP_PORT"
+"""Home Assistant takes its port from here at the first start."""
 
 
 class SignInRefused(DemonstrationError):
@@ -109,6 +112,24 @@ class HomeAssistant:
                     f"{method} /api/{path} was answered {response.status}: {await response.text()}"
                 )
             return await response.json()
+
+
+def configure(folder: Path, configuration: str, integrations: Iterable[Path]) -> None:
+    """Write the configuration of a Home Assistant, with integrations of one's own linked into it."""
+    components = folder / "custom_components"
+    components.mkdir(parents=True, exist_ok=True)
+    for integration in integrations:
+        link = components / integration.name
+        link.unlink(missing_ok=True)
+        link.symlink_to(integration)
+    (folder / "configuration.yaml").write_text(configuration)
+
+
+def start(programs: Programs, python: Path, folder: Path, port: int, log: Path) -> Program:
+    """Start Home Assistant on the configuration in a folder."""
+    safe_path = "-P"  # or integrations are looked for where this was started
+    command = [str(python), safe_path, "-m", "homeassistant", "--config", str(folder), "--skip-pip"]
+    return programs.start("Home Assistant", command, {"PYTHONPATH": "", PORT_VARIABLE: str(port)}, log)
 
 
 async def wait_until_up(session: aiohttp.ClientSession, url: str, program: Program) -> bool:

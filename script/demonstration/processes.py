@@ -81,18 +81,17 @@ class Programs:
     def stop_all(self) -> list[str]:
         """End what runs, the latest first; return the names of what did."""
         running = [program for program in reversed(self._running) if program.is_running()]
-        for program in running:
-            os.kill(program.pid, signal.SIGTERM)
-        deadline = time.monotonic() + STOP_SECONDS
-        while time.monotonic() < deadline and any(program.is_running() for program in running):
-            time.sleep(POLL_SECONDS)
-        for program in running:
-            if program.is_running():
-                os.killpg(program.pid, signal.SIGKILL)
+        _stop(running)
         self._running = []
         if running:
             self._save()
         return [program.name for program in running]
+
+    def stop(self, program: Program) -> None:
+        """End one of them."""
+        _stop([program])
+        self._running.remove(program)
+        self._save()
 
     def _save(self) -> None:
         self._file.write_text(json.dumps([asdict(program) for program in self._running], indent=2) + "\n")
@@ -111,6 +110,17 @@ def free_port(preferred: int, forbidden: int | None = None) -> int:
                 continue
             return port
     raise DemonstrationError(f"No TCP port from {preferred} on is free.")
+
+
+def _stop(programs: list[Program]) -> None:
+    for program in programs:
+        os.kill(program.pid, signal.SIGTERM)
+    deadline = time.monotonic() + STOP_SECONDS
+    while time.monotonic() < deadline and any(program.is_running() for program in programs):
+        time.sleep(POLL_SECONDS)
+    for program in programs:
+        if program.is_running():
+            os.killpg(program.pid, signal.SIGKILL)
 
 
 def _start_time(pid: int) -> str:

@@ -40,28 +40,26 @@ async def add_server(home: HomeAssistant, server: Json, *, moved: bool) -> str:
     return str(entry_id)
 
 
-async def add_assistant(home: HomeAssistant, entry_id: str) -> str:
-    """Add an assistant that answers from memory itself; return the entity id of its conversation agent."""
-    subentries = await home.command("config_entries/subentries/list", entry_id=entry_id)
-    subentry_id = next((s["subentry_id"] for s in subentries if s["subentry_type"] == "conversation"), None)
+async def add_assistant(home: HomeAssistant, entry_id: str, name: str = ASSISTANT_NAME, **answers: Any) -> str:
+    """Add an assistant that answers from memory itself, unless `answers` to its form name an agent.
+
+    Returns the entity id of its conversation agent.
+    """
+    subentry_id = await _subentry(home, entry_id, name)
     if subentry_id is None:
-        answers = {
-            "name": ASSISTANT_NAME,
-            "capture": "nothing",  # so that a second demonstration finds the same memories
-            "recall": {},
-            "prompt": {},
-            "privacy": {},
-        }
-        await home.flow("config/config_entries/subentries/flow", {"handler": [entry_id, "conversation"]}, answers)
-        subentries = await home.command("config_entries/subentries/list", entry_id=entry_id)
-        subentry_id = next(s["subentry_id"] for s in subentries if s["subentry_type"] == "conversation")
-    return await _entity_of(home, subentry_id)
+        form = {"name": name, "recall": {}, "prompt": {}, "privacy": {}, **answers}
+        await home.flow("config/config_entries/subentries/flow", {"handler": [entry_id, "conversation"]}, form)
+        subentry_id = await _subentry(home, entry_id, name)
+    return await entity_of(home, subentry_id)
 
 
-async def add_pipeline(home: HomeAssistant, agent: str) -> str:
-    """Make the Assist pipeline with this agent, and make it the preferred one; return its id."""
+async def add_pipeline(home: HomeAssistant, agent: str, name: str = PIPELINE_NAME, **voice: Any) -> str:
+    """Make the Assist pipeline with this agent, and make it the preferred one; return its id.
+
+    `voice` are its settings of speech to text and text to speech; by default it has neither.
+    """
     settings = {
-        "name": PIPELINE_NAME,
+        "name": name,
         "language": "en",
         "conversation_engine": agent,
         "conversation_language": "en",
@@ -72,9 +70,10 @@ async def add_pipeline(home: HomeAssistant, agent: str) -> str:
         "tts_voice": None,
         "wake_word_entity": None,
         "wake_word_id": None,
+        **voice,
     }
     pipelines = (await home.command("assist_pipeline/pipeline/list"))["pipelines"]
-    pipeline = next((p for p in pipelines if p["name"] == PIPELINE_NAME), None)
+    pipeline = next((p for p in pipelines if p["name"] == name), None)
     if pipeline is None:
         pipeline = await home.command("assist_pipeline/pipeline/create", **settings)
     elif pipeline["conversation_engine"] != agent:
@@ -83,7 +82,14 @@ async def add_pipeline(home: HomeAssistant, agent: str) -> str:
     return str(pipeline["id"])
 
 
-async def _entity_of(home: HomeAssistant, subentry_id: str) -> str:
+async def _subentry(home: HomeAssistant, entry_id: str, name: str) -> str | None:
+    subentries = await home.command("config_entries/subentries/list", entry_id=entry_id)
+    return next(
+        (s["subentry_id"] for s in subentries if s["subentry_type"] == "conversation" and s["title"] == name), None
+    )
+
+
+async def entity_of(home: HomeAssistant, subentry_id: str | None) -> str:
     """Wait for the conversation entity of a subentry to be available; return its id."""
     deadline = time.monotonic() + ENTITY_SECONDS
     while time.monotonic() < deadline:
