@@ -364,12 +364,13 @@ class Timings:
 class Reranked:
     """How far a cross-encoder came within the budget: it has read `reached` of the first `candidates`.
 
-    What it has read stands in its order; what it has not read has kept its place.
+    What it has read stands in its order; what it has not read has kept its place. `on_npu` of them the NPU has read.
     """
 
     reranker: Reranker
     reached: int = field(metadata=between(0, 1000))
     candidates: int = field(metadata=between(0, 1000))
+    on_npu: int = field(default=0, metadata=between(0, 1000))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -535,9 +536,10 @@ class StatusRequest(Message):
 
 @dataclass(frozen=True, slots=True)
 class NpuRoute:
-    """Where texts of up to `length` tokens are embedded (`npu` or `cpu`) and why; ms of one inference on each.
+    """Where texts of up to `length` tokens are read (`npu` or `cpu`) and why; ms of one inference on each.
 
-    `cosine` is the least between their vectors; what the NPU failed to do is None.
+    `cosine` is the least between their vectors, for a cross-encoder the concordance of their scores. What the NPU
+    failed to do is None.
     """
 
     length: int
@@ -567,6 +569,14 @@ class NpuReport:
     driver: str = field(default="", metadata=characters(40))
 
 
+@dataclass(frozen=True, slots=True)
+class RerankerReport:
+    """A cross-encoder that is loaded, and the NPU's state for it; its windows are pairs of a question and a memory."""
+
+    reranker: Reranker
+    npu: NpuReport
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Status(Message):
     """The server's state in numbers; no text of a memory is in it."""
@@ -586,6 +596,7 @@ class Status(Message):
     recalls: int
     last_recall: Timings | None = None
     npu: NpuReport | None = None
+    rerankers: tuple[RerankerReport, ...] = field(default=(), metadata={"items": 16})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -17,24 +17,23 @@ from typing import Self
 import numpy as np
 
 from npu_memory_server.data_directory import read_token, server_address
-from tests.server.npu.stand_in import StandInNpu
+from tests.server.npu.stand_in import SUCCESS, StandInNpu
 
 SOURCES = Path(__file__).parents[2] / "addon" / "src"
 START_SECONDS = 300.0
 
 _REQUEST = struct.Struct("<IIQ")
 _ANSWER = struct.Struct("<iI")
-_OPENED = struct.Struct("<QII")
+_OPENED = struct.Struct("<QIIII")
 INIT, CORE_MASK, INPUTS, RUN, OUTPUTS, DESTROY = range(1, 7)
 
 
 class NpuService:
     """Answers the stand-in library: one connection a context."""
 
-    def __init__(self, npu: StandInNpu, path: Path, hidden: int) -> None:
+    def __init__(self, npu: StandInNpu, path: Path) -> None:
         self.npu = npu
         self.path = path
-        self._hidden = hidden
         self._listener = socket.socket(socket.AF_UNIX)
         self._listener.bind(str(path))
         self._listener.listen()
@@ -66,8 +65,10 @@ class NpuService:
                 code, answer = 0, b""
                 match operation:
                     case 1:
-                        code, number, length = self.npu.init(content)
-                        answer = _OPENED.pack(number, length, self._hidden) if code == 0 else b""
+                        code, number = self.npu.init(content)
+                        if code == SUCCESS:
+                            length, hidden, outputs = self.npu.shape(number)
+                            answer = _OPENED.pack(number, length, hidden, outputs, 0)
                     case 2:
                         code = self.npu.set_core_mask(number, struct.unpack("<i", content)[0])
                     case 3:

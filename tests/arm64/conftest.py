@@ -76,7 +76,7 @@ def root(environment: Path, tmp_path: Path) -> Path:
 @pytest.fixture
 def service(npu: StandInNpu) -> Iterator[NpuService]:
     """Return what answers the stand-in library."""
-    with tempfile.TemporaryDirectory() as folder, NpuService(npu, Path(folder) / "npu", HIDDEN) as service:
+    with tempfile.TemporaryDirectory() as folder, NpuService(npu, Path(folder) / "npu") as service:
         yield service
 
 

@@ -46,7 +46,7 @@ typedef struct {
 
 struct request { uint32_t operation, bytes; uint64_t context; };
 struct answer { int32_t code; uint32_t bytes; };
-struct opened { uint64_t context; uint32_t length, hidden; };
+struct opened { uint64_t context; uint32_t length, hidden, outputs, unused; };
 
 typedef struct {
   int socket;
@@ -144,9 +144,10 @@ static void describe(rknn_tensor_attr *attr, const struct opened *model, int is_
     attr->dims[2] = model->hidden;
     attr->n_elems = model->length * model->hidden;
   } else {
-    strcpy(attr->name, is_input ? "mask" : "vector");
+    int is_logit = !is_input && model->outputs == 1;
+    strcpy(attr->name, is_input ? "mask" : is_logit ? "logit" : "vector");
     attr->n_dims = 2;
-    attr->dims[1] = is_input ? model->length : model->hidden;
+    attr->dims[1] = is_input ? model->length : is_logit ? 1 : model->hidden;
     attr->n_elems = attr->dims[1];
   }
   attr->size = attr->n_elems * (is_input ? 4 : 2);
@@ -159,7 +160,7 @@ int rknn_query(uint64_t context, int command, void *info, uint32_t size) {
   switch (command) {
     case QUERY_IN_OUT_NUM:
       ((uint32_t *)info)[0] = 2;
-      ((uint32_t *)info)[1] = 2;
+      ((uint32_t *)info)[1] = s->model.outputs;
       return 0;
     case QUERY_INPUT_ATTR: case 8: case 10: case 14: /* the same in the NPU's own layout */
       describe(info, &s->model, 1);

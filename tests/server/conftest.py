@@ -13,7 +13,9 @@ from npu_memory_server.embedding.embedder import OnnxEmbedder
 from npu_memory_server.memory import Memory
 from npu_memory_server.settings import EMBEDDER
 from npu_memory_server.store.database import FILE_NAME
+from npu_memory_server.wire import Reranker
 from tests.server.process import ServerProcess, run_command
+from tests.server.reranking.made import put_trained
 
 HOUSEHOLD = Path(__file__).parents[2] / "samples" / "household"
 
@@ -24,6 +26,20 @@ OpenMemory = Callable[..., Awaitable[Memory]]
 def embedder(model_directory: Path) -> OnnxEmbedder:
     """Return the real embedder; tests run one after the other, so that one is enough."""
     return OnnxEmbedder.load(model_directory / EMBEDDER)
+
+
+@pytest.fixture(scope="session")
+def tokenizer(model_directory: Path) -> Path:
+    """Return the tokenizer of a BERT: that of the embedder."""
+    return model_directory / EMBEDDER / "tokenizer.json"
+
+
+@pytest.fixture(scope="session")
+def trained(tokenizer: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a folder of models with a small cross-encoder that was trained on the spot. Not to be written to."""
+    models = tmp_path_factory.mktemp("models")
+    put_trained(models, Reranker.TINYBERT_L2, tokenizer)
+    return models
 
 
 @pytest.fixture

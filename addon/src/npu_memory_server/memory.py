@@ -328,6 +328,7 @@ class Memory:
             recalls=self._recalls,
             last_recall=self._last_recall,
             npu=self._embedder.npu,
+            rerankers=self._shelf.reports if self._shelf else (),
         )
 
     async def indexed(self) -> None:

@@ -17,7 +17,7 @@ from .indexes import Indexes, Words
 from .inference import InferenceThread, Priority
 from .lookup import Answer
 from .npu.faults import NpuRequiredError
-from .reranking.cross_encoder import CrossEncoder, Judged
+from .reranking.base import Judged, Reader
 from .reranking.pace import Expectation
 from .reranking.registry import is_cross_encoder
 from .reranking.shelf import Shelf
@@ -102,7 +102,7 @@ class Recaller:
     async def recall(self, question: Question, deadline: float) -> Recalled:
         """Return what answers the question by `deadline` (`perf_counter`); without its meaning if that comes later.
 
-        Raises `StorageError`, and `NpuRequiredError` if only the NPU may embed and cannot.
+        Raises `StorageError`, and `NpuRequiredError` if only the NPU may embed or rerank and cannot.
         """
         if question.strategy not in MEANING:
             return await self._without_meaning(question, "")
@@ -131,7 +131,7 @@ class Recaller:
         async with asyncio.timeout(deadline - perf_counter()):
             return await asyncio.wrap_future(future)
 
-    def _cross_encoder(self, question: Question) -> tuple[CrossEncoder | None, str]:
+    def _cross_encoder(self, question: Question) -> tuple[Reader | None, str]:
         """Return the cross-encoder that a question asks for, or why it cannot be had."""
         if question.strategy is not Strategy.HYBRID or not is_cross_encoder(question.reranker):
             return None, ""
@@ -139,11 +139,13 @@ class Recaller:
             if self._shelf is None:
                 raise ModelError("There are no rerankers here.")
             return self._shelf.get(question.reranker), ""
+        except NpuRequiredError:
+            raise
         except ModelError as error:
             return None, f"{error} {INSTEAD}"
 
     async def _reranked(
-        self, question: Question, cross_encoder: CrossEncoder, candidates: _Candidates, deadline: float
+        self, question: Question, cross_encoder: Reader, candidates: _Candidates, deadline: float
     ) -> Recalled:
         """Let a cross-encoder read the best until shortly before `deadline`, and return what answers the question."""
         began = perf_counter()
@@ -156,6 +158,8 @@ class Recaller:
                     judged = await asyncio.wrap_future(judging)
             except TimeoutError:
                 LOGGER.debug("The reranker was still busy with another question, or could not be stopped")
+            except NpuRequiredError:
+                raise
             except ModelError as error:
                 LOGGER.warning("The reranker failed: %s", error)
                 degraded = RERANKER_FAILED
@@ -172,7 +176,7 @@ class Recaller:
             understood.words_ms,
             understood.embedding,
             degraded,
-            Reranked(reranker=question.reranker, reached=judged.reached, candidates=len(texts)),
+            Reranked(reranker=question.reranker, reached=judged.reached, candidates=len(texts), on_npu=judged.on_npu),
         )
 
     async def _without_meaning(self, question: Question, degraded: str) -> Recalled:

@@ -6,6 +6,7 @@ from pathlib import Path
 import sys
 from types import ModuleType
 
+from onnxruntime import RunOptions
 import pytest
 
 from npu_memory_server.backend import Backend
@@ -17,9 +18,16 @@ from npu_memory_server.npu.board import Board
 from npu_memory_server.npu.settings import CoreMask
 from npu_memory_server.npu.tables import Ids
 from npu_memory_server.npu.trial import Limits
+from npu_memory_server.reranking.base import Pair
+from npu_memory_server.reranking.cross_encoder import CrossEncoder
+from npu_memory_server.reranking.files import find_files
+from npu_memory_server.reranking.npu.package import open_package as open_pair_package
+from npu_memory_server.reranking.npu.routing import RoutedCrossEncoder
+from npu_memory_server.reranking.registry import MODEL_FILES
 from npu_memory_server.settings import EMBEDDER
+from npu_memory_server.wire import Reranker
 from tests.server.npu.fake_rknnlite import rknnlite_api
-from tests.server.npu.model_files import make_encoder, make_package
+from tests.server.npu.model_files import make_encoder, make_package, make_pair_encoder, make_pair_package
 from tests.server.npu.stand_in import StandInNpu
 
 PATIENT = Limits(least=20.0, most=20.0, first=20.0)
@@ -135,3 +143,77 @@ def open_npu(model: Model, cpu: SlowCpu, clock: Clock, npu: StandInNpu) -> Itera
 
         yield start
         npu.released.set()
+
+
+RERANKER = Reranker.TINYBERT_L2
+
+
+class SlowCrossEncoder(CrossEncoder):
+    """The real cross-encoder of the CPU, on a clock on which it takes 50 ms a pair; the NPU takes none."""
+
+    clock: Clock | None = None
+    seconds = 0.05
+
+    def logit(self, pair: Pair, options: RunOptions | None = None) -> float:
+        if self.clock is not None:
+            self.clock.advance(self.seconds)
+        return super().logit(pair, options)
+
+
+@pytest.fixture(scope="session")
+def pair_package(trained: Path, tokenizer: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a cross-encoder's package for the NPU, not to be written to."""
+    folder = tmp_path_factory.mktemp("npu") / f"{RERANKER}-rk3588"
+    make_pair_package(trained / RERANKER / MODEL_FILES[RERANKER], tokenizer, RERANKER, folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def pair_encoder(trained: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return the part of the cross-encoder that an NPU runs."""
+    path = tmp_path_factory.mktemp("encoder") / "pairs.onnx"
+    make_pair_encoder(trained / RERANKER / MODEL_FILES[RERANKER], path)
+    return path
+
+
+@pytest.fixture
+def rerank_npu(npu: StandInNpu, pair_encoder: Path, rknnlite: None) -> StandInNpu:
+    """Return the NPU of the board, which computes the cross-encoder as well."""
+    npu.add_cross_encoder(pair_encoder)
+    return npu
+
+
+@pytest.fixture
+def slow_cross_encoder(trained: Path, clock: Clock) -> SlowCrossEncoder:
+    encoder = SlowCrossEncoder(find_files(trained / RERANKER))
+    encoder.clock = clock
+    return encoder
+
+
+OpenReranker = Callable[..., RoutedCrossEncoder]
+
+
+@pytest.fixture
+def open_reranker(
+    trained: Path,
+    pair_package: Path,
+    slow_cross_encoder: SlowCrossEncoder,
+    board: Board,
+    clock: Clock,
+    rerank_npu: StandInNpu,
+) -> Iterator[OpenReranker]:
+    """Return what starts a cross-encoder on the NPU; those that were started are closed at the end."""
+    with ExitStack() as stack:
+
+        def start(
+            limits: Limits = PATIENT, *, npu_only: bool = False, core_mask: CoreMask = CoreMask.AUTO
+        ) -> RoutedCrossEncoder:
+            model = open_pair_package(pair_package, find_files(trained / RERANKER), board, core_mask)
+            routed = RoutedCrossEncoder(
+                RERANKER, slow_cross_encoder, model, npu_only=npu_only, limits=limits, clock=clock
+            )
+            stack.callback(routed.close)
+            return routed
+
+        yield start
+        rerank_npu.released.set()

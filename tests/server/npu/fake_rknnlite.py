@@ -30,7 +30,7 @@ def rknnlite_api(npu: StandInNpu) -> ModuleType:
 
         def init_runtime(self, *, core_mask: int = 0) -> int:
             assert self._model is not None
-            code, context, _ = npu.init(self._model)
+            code, context = npu.init(self._model)
             if code != SUCCESS:
                 return -1
             self._context = context

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from npu_memory_server.embedding.embedder import OnnxEmbedder
-from npu_memory_server.embedding.manifest import MANIFEST_NAME, FileRole, sha256_of
+from npu_memory_server.embedding.manifest import MANIFEST_NAME, FileRole, ModelKind, sha256_of
 from npu_memory_server.embedding.npu.package import find_package, open_package
 from npu_memory_server.errors import ModelError
 from npu_memory_server.npu.board import Board
@@ -63,7 +63,7 @@ def unchanged(_: dict[str, Any]) -> None:
 def test_a_whole_package_for_this_board_is_taken(folder: Path, embedder: OnnxEmbedder, board: Board) -> None:
     model = open_package(folder, embedder.manifest, embedder.tokenizer, board, CoreMask.AUTO)
     assert model.lengths == LENGTHS
-    assert find_package(folder.parent, embedder.manifest) == folder
+    assert find_package(folder.parent, ModelKind.EMBEDDER, EMBEDDER) == folder
     window = model.tables.look_up(np.array([101, 2073, 102]), 32)
     assert (window.embeddings.shape, window.embeddings.dtype) == ((1, 32, 384), np.float32)
     assert window.mask.sum() == 3
@@ -209,9 +209,9 @@ def test_the_soc_is_read_off_the_device_tree(board: Board, compatible: bytes, so
 
 def test_the_package_of_another_model_is_not_found(folder: Path, embedder: OnnxEmbedder) -> None:
     edit(folder, lambda raw: raw.update(name="other-model"))
-    assert find_package(folder.parent, embedder.manifest) is None
+    assert find_package(folder.parent, ModelKind.EMBEDDER, EMBEDDER) is None
     (folder / MANIFEST_NAME).write_text("{", encoding="utf-8")
-    assert find_package(folder.parent, embedder.manifest) is None
+    assert find_package(folder.parent, ModelKind.EMBEDDER, EMBEDDER) is None
 
 
 def test_the_package_itself_is_listed_as_one_of_rknn_files_and_tables(folder: Path) -> None:

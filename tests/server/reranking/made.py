@@ -6,7 +6,9 @@ It is no measure for the cross-encoders that one can fetch.
 """
 
 from collections.abc import Sequence
+import json
 from pathlib import Path
+import random
 from typing import Any
 
 import numpy as np
@@ -19,9 +21,32 @@ from benchmarks.made_cross_encoder import Shape, cross_encoder, random_weights, 
 from npu_memory_server.reranking.registry import MODEL_FILES
 from npu_memory_server.wire import Reranker
 
+HOUSEHOLD = Path(__file__).parents[3] / "samples" / "household"
 SMALL = Shape(layers=2, hidden=64, heads=1)
 SEGMENT, SIDE, ONE_SIDED, SEEN, WORD = 0, 1, 2, 3, 4
 Array = NDArray[Any]
+Pair = tuple[str, str]
+
+
+def household_pairs() -> tuple[list[Pair], list[Pair]]:
+    """Return questions of the sample household with a memory that answers them, and with one that does not."""
+    texts = {line["id"]: line["text"] for line in _lines("memories.jsonl")}
+    questions = [line for line in _lines("questions.jsonl") if line.get("type") == "direct"]
+    chosen = random.Random(5)
+    right = [(line["text"], texts[line["answers"][0]]) for line in questions]
+    wrong = [(line["text"], texts[chosen.choice(sorted(texts.keys() - set(line["answers"])))]) for line in questions]
+    return right, wrong
+
+
+def _lines(name: str) -> list[dict[str, str]]:
+    return [json.loads(line) for line in (HOUSEHOLD / name).read_text(encoding="utf-8").splitlines()]
+
+
+def put_trained(models: Path, reranker: Reranker, tokenizer: Path) -> Path:
+    """Put a cross-encoder, trained on every other pair, into a folder of models, and return its own folder."""
+    right, wrong = (pairs[::2] for pairs in household_pairs())
+    model = train(tokenizer, [*right, *wrong], [True] * len(right) + [False] * len(wrong))
+    return put(models, reranker, model, tokenizer)
 
 
 def matching_weights() -> dict[str, Array]:

@@ -27,8 +27,7 @@ from npu_memory_server.reranking.cross_encoder import CrossEncoder
 from npu_memory_server.reranking.files import SUMS, find_files, verify_files, write_sums
 from npu_memory_server.reranking.registry import MODEL_FILES
 from npu_memory_server.wire import Reranker
-from tests.server.reranking.conftest import Pair
-from tests.server.reranking.made import put, run
+from tests.server.reranking.made import Pair, put, run
 
 LATER = 60.0
 LONG = "and then we went on to the next room with the old lamp " * 40

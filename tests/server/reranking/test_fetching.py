@@ -8,6 +8,7 @@ import io
 import json
 from pathlib import Path
 from threading import Thread
+from time import perf_counter
 import zipfile
 
 import pytest
@@ -100,7 +101,8 @@ def test_a_reranker_is_fetched_checked_and_there_from_then_on(archive: bytes, tm
     assert verify_files(folder)
     assert seen[-1] == (len(archive), len(archive))
     assert left_over(tmp_path) == [NAME]
-    Places(tmp_path).load(NAME)  # with the server gone
+    with Places(tmp_path).open(NAME) as reader:  # with the server gone
+        assert reader.judge("Who?", ["Anna."], perf_counter() + 60).reached == 1
 
 
 @pytest.mark.parametrize("prefix", ["", f"{NAME}/"])

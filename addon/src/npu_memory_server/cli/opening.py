@@ -81,7 +81,8 @@ async def open_embedder(settings: Settings) -> AsyncIterator[Embedder]:
 
 def open_shelf(settings: Settings) -> Shelf:
     """Return where the cross-encoders are taken from."""
-    return Shelf(Places(settings.model_directory, settings.reranker_directory), threads=settings.threads)
+    places = Places(settings.model_directory, settings.reranker_directory)
+    return Shelf(places, threads=settings.threads, npu=settings.npu)
 
 
 @asynccontextmanager

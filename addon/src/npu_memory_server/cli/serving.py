@@ -12,6 +12,7 @@ import sys
 from ..data_directory import DataDirectory, ServerAddress, read_token
 from ..errors import ModelError
 from ..memory import Memory
+from ..npu.faults import NpuRequiredError
 from ..reranking.registry import is_cross_encoder
 from ..reranking.shelf import Shelf
 from ..settings import ServeSettings, Settings
@@ -62,8 +63,13 @@ async def serve(settings: Settings, serve_settings: ServeSettings) -> int:
 
 
 async def _load_reranker(shelf: Shelf, reranker: Reranker) -> None:
-    """Load the default reranker; without it the server still serves, and each answer says so."""
+    """Load the default reranker; without it the server still serves, and each answer says so.
+
+    Raises `NpuRequiredError` if the settings demand an NPU for it that cannot be used.
+    """
     try:
         await asyncio.to_thread(shelf.load, reranker)
+    except NpuRequiredError:
+        raise
     except ModelError as error:
         LOGGER.warning("Questions are answered with MaxSim instead: %s", error)

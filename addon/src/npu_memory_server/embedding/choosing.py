@@ -69,7 +69,7 @@ def _without_npu(cpu: OnnxEmbedder, state: NpuState, reason: str) -> TextEmbedde
 
 def _package(models: Path, settings: NpuSettings, cpu: OnnxEmbedder) -> Path | None:
     if settings.package is None:
-        return find_package(models, cpu.manifest)
+        return find_package(models, cpu.manifest.kind, cpu.manifest.name)
     return settings.package if (settings.package / MANIFEST_NAME).is_file() else settings.package.parent
 
 

@@ -17,7 +17,7 @@ from ..npu.board import CONTAINER_MARKS, DEVICE_NODES, DEVICE_TREE, RENDER_NODE,
 from ..npu.settings import NpuSettings
 from ..wire import NpuReport, NpuState
 from .choosing import embedder
-from .manifest import FileRole, ModelManifest, Precision, load_manifest, verify_file
+from .manifest import FileRole, ModelKind, ModelManifest, Precision, load_manifest, verify_file
 from .npu.package import find_package
 
 ROCKET_NODE = "dev/accel/accel0"
@@ -180,7 +180,7 @@ def _npu_package(models: Path, name: str, npu: NpuSettings, board: Board) -> Ite
     convert = f"On a PC: npu-memory-convert {name} --target rknn; copy its folder into {models}."
     folder = npu.package if npu.package is None or npu.package.is_dir() else npu.package.parent
     try:
-        folder = folder or find_package(models, load_manifest(models / name))
+        folder = folder or find_package(models, ModelKind.EMBEDDER, load_manifest(models / name).name)
         if folder is None:
             yield Finding(what, Level.PROBLEM, f"none in {models}", convert)
             return

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 import threading
 from time import perf_counter
 
@@ -14,6 +13,8 @@ import onnxruntime as ort
 from tokenizers import Tokenizer
 
 from ..errors import ModelError
+from ..wire import NpuReport, NpuState
+from .base import Judged, Pair
 from .files import CrossEncoderFiles
 from .pace import Pace
 
@@ -22,20 +23,8 @@ WARM_UP_TOKENS = (64, 16, 64, 32, 48, 64, 24)
 """Run when the model is loaded and, but for the first, measured, so that the first question has something to go by."""
 
 
-@dataclass(frozen=True, slots=True)
-class Judged:
-    """What a cross-encoder says of each text: how likely it answers, from 0 to 1; None if it was not read in time."""
-
-    scores: tuple[float | None, ...]
-
-    @property
-    def reached(self) -> int:
-        """How many were read."""
-        return sum(score is not None for score in self.scores)
-
-
 class CrossEncoder:
-    """A BERT with one logit (or two: no and yes) for a pair of texts. Blocks; one caller at a time."""
+    """A BERT with one logit (or two: no and yes) for a pair of texts. Blocks; one caller at a time, but for `logit`."""
 
     def __init__(self, files: CrossEncoderFiles, *, threads: int = 1) -> None:
         """Load a model with so many threads an inference, and take its pace. Raises `ModelError`."""
@@ -54,10 +43,12 @@ class CrossEncoder:
         self._output = self._session.get_outputs()[0].name
         self._tokenizer = _tokenizer(files)
         self._name = files.model.name
+        self.npu = NpuReport(NpuState.ABSENT, "nothing was said of one")
+        """Why the NPU does nothing for it."""
         self._pace = Pace(files.hidden)
         for number, tokens in enumerate(WARM_UP_TOKENS):
             ids = np.full(min(tokens, files.max_length), self._tokenizer.token_to_id("[UNK]") or 0, np.int64)
-            self._measured(ids, np.zeros_like(ids), ort.RunOptions())
+            self.read(Pair(ids, np.zeros_like(ids)), ort.RunOptions())
             if number == 0:
                 self._pace = Pace(files.hidden)
 
@@ -66,50 +57,69 @@ class CrossEncoder:
 
         One that would take too long is passed over, in favor of shorter ones behind it. Raises `ModelError`.
         """
-        scores: list[float | None] = [None] * len(texts)
-        with _stopping(until) as options:
+        logits: list[float | None] = [None] * len(texts)
+        with stopping(until) as options:
             for place, text in enumerate(texts):
                 if perf_counter() >= until:
                     break
-                ids, types = self._pair(question, text)
-                if perf_counter() + self._pace.predict(len(ids)) > until:
+                pair = self.pair(question, text)
+                if perf_counter() + self.predict(pair) > until:
                     continue
-                scores[place] = self._measured(ids, types, options)
-                if scores[place] is None:
+                logits[place] = self.read(pair, options)
+                if logits[place] is None:
                     break
-        if texts and not any(score is not None for score in scores):
-            self._pace.idle()
-        return Judged(tuple(scores))
+        judged = Judged.of(logits)
+        if texts and not judged.reached:
+            self.idle()
+        return judged
 
-    def _pair(self, question: str, text: str) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        """Return the token ids of a pair and their types, each int64 [n], special tokens included, cut to the model."""
+    def pair(self, question: str, text: str) -> Pair:
+        """Return the tokens of a question and a text, special tokens included, cut to what the model reads."""
         encoding = self._tokenizer.encode(question, text)
-        return np.array(encoding.ids, np.int64), np.array(encoding.type_ids, np.int64)
+        return Pair(np.array(encoding.ids, np.int64), np.array(encoding.type_ids, np.int64))
 
-    def _measured(self, ids: NDArray[np.int64], types: NDArray[np.int64], options: ort.RunOptions) -> float | None:
-        """Return how likely a pair belongs together, from 0 to 1, or None if `options` stopped it before its end."""
-        given = {REQUIRED: ids, "attention_mask": np.ones_like(ids), "token_type_ids": types}
+    def predict(self, pair: Pair) -> float:
+        """Return the seconds that reading a pair takes at most, as far as one can tell."""
+        return self._pace.predict(len(pair))
+
+    def idle(self) -> None:
+        """Take in that nothing seemed to fit into the time."""
+        self._pace.idle()
+
+    def read(self, pair: Pair, options: ort.RunOptions) -> float | None:
+        """Return the logit of a pair, or None if `options` stopped it before its end; its time counts for `predict`.
+
+        Raises `ModelError`.
+        """
         began = perf_counter()
+        try:
+            logit = self.logit(pair, options)
+        except ModelError:
+            if options.terminate:
+                self._pace.stopped(len(pair), perf_counter() - began)
+                return None
+            raise
+        self._pace.measured(len(pair), perf_counter() - began)
+        return logit
+
+    def logit(self, pair: Pair, options: ort.RunOptions | None = None) -> float:
+        """Return the logit of a pair. Any number of threads may. Raises `ModelError`, also where `options` stop it."""
+        given = {REQUIRED: pair.ids, "attention_mask": np.ones_like(pair.ids), "token_type_ids": pair.types}
         try:
             outputs = self._session.run(
                 [self._output], {name: given[name][np.newaxis] for name in self._inputs}, options
             )
         except Exception as error:  # the exceptions of onnxruntime share no public base
-            if options.terminate:
-                self._pace.stopped(len(ids), perf_counter() - began)
-                return None
-            raise ModelError(f"{self._name} failed on {len(ids)} tokens.") from error
-        self._pace.measured(len(ids), perf_counter() - began)
-        return _probability(np.asarray(outputs[0]), self._name)
+            raise ModelError(f"{self._name} failed on {len(pair)} tokens.") from error
+        return _logit(np.asarray(outputs[0]), self._name)
 
 
-def _probability(logits: NDArray[np.float32], name: str) -> float:
+def _logit(logits: NDArray[np.float32], name: str) -> float:
     if logits.shape not in {(1, 1), (1, 2)} or not np.isfinite(logits).all():
         raise ModelError(
             f"{name} is no cross-encoder: it answers {list(logits.shape)} numbers, or none that are finite."
         )
-    logit = float(logits[0, 0]) if logits.shape[1] == 1 else float(logits[0, 1] - logits[0, 0])
-    return float(1 / (1 + np.exp(-np.clip(logit, -50, 50))))
+    return float(logits[0, 0]) if logits.shape[1] == 1 else float(logits[0, 1] - logits[0, 0])
 
 
 def _tokenizer(files: CrossEncoderFiles) -> Tokenizer:
@@ -128,7 +138,7 @@ def _tokenizer(files: CrossEncoderFiles) -> Tokenizer:
 
 
 @contextmanager
-def _stopping(until: float) -> Iterator[ort.RunOptions]:
+def stopping(until: float) -> Iterator[ort.RunOptions]:
     """Give what a run is started with so that it ends at `until`, wherever it is by then (between two operators)."""
     options = ort.RunOptions()
     options.log_severity_level = 4

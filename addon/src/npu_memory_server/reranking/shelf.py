@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from functools import partial
 import logging
 from pathlib import Path
 from time import monotonic
 
 from ..errors import ModelError
-from ..wire import Reranker
-from .cross_encoder import CrossEncoder, Judged
+from ..npu.board import Board
+from ..npu.faults import NpuRequiredError
+from ..npu.settings import NpuSettings
+from ..wire import Reranker, RerankerReport
+from .base import Judged, Reader
+from .choosing import cross_encoder, package_name
 from .files import find_files
 from .registry import MODEL_FILES
 
@@ -40,14 +47,30 @@ class Places:
             raise ModelError(f"The reranker {reranker} is not there: {advice}")
         return folder
 
-    def load(self, reranker: Reranker, *, threads: int = 1) -> CrossEncoder:
-        """Load a cross-encoder, which blocks for some 100 ms. Raises `ModelError` with what to do about it."""
+    @contextmanager
+    def open(
+        self, reranker: Reranker, *, threads: int = 1, npu: NpuSettings | None = None, board: Board | None = None
+    ) -> Iterator[Reader]:
+        """Load a cross-encoder, which blocks for some 100 ms, with an NPU for some seconds; it is released at the end.
+
+        Raises `ModelError` with what to do about it, `NpuRequiredError` if the settings demand an NPU that cannot be
+        used.
+        """
         folder = self.folder(reranker)
-        try:
-            return CrossEncoder(find_files(folder, MODEL_FILES.get(reranker)), threads=threads)
-        except ModelError as error:
-            advice = "" if reranker is Reranker.LOCAL else f" To get it anew: npu-memory models fetch {reranker}"
-            raise ModelError(f"The reranker {reranker} cannot be used: {error}{advice}") from error
+        with ExitStack() as stack:
+            try:
+                files = find_files(folder, MODEL_FILES.get(reranker))
+                name = package_name(folder) if reranker is Reranker.LOCAL else reranker
+                chosen = cross_encoder(
+                    files, name, self.models, threads=threads, npu=npu or NpuSettings(), board=board or Board()
+                )
+                reader = stack.enter_context(chosen)
+            except NpuRequiredError:
+                raise
+            except ModelError as error:
+                advice = "" if reranker is Reranker.LOCAL else f" To get it anew: npu-memory models fetch {reranker}"
+                raise ModelError(f"The reranker {reranker} cannot be used: {error}{advice}") from error
+            yield reader
 
 
 class Shelf:
@@ -56,20 +79,29 @@ class Shelf:
     There they keep no question from being embedded, and are stopped when the time is up.
     """
 
-    def __init__(self, places: Places, *, threads: int = 1) -> None:
+    def __init__(
+        self, places: Places, *, threads: int = 1, npu: NpuSettings | None = None, board: Board | None = None
+    ) -> None:
         """Begin with none loaded."""
+        self._open = partial(places.open, threads=threads, npu=npu, board=board)
         self._places = places
-        self._threads = threads
+        self._opened = ExitStack()
         self._working = ThreadPoolExecutor(1, "npu-memory-rerank")
-        self._loaded: dict[Reranker, CrossEncoder] = {}
-        self._loading: dict[Reranker, Future[CrossEncoder]] = {}
-        self._failed: dict[Reranker, tuple[float, str]] = {}
+        self._preparing = ThreadPoolExecutor(1, "npu-memory-reranker-loading")
+        self._loaded: dict[Reranker, Reader] = {}
+        self._loading: dict[Reranker, Future[Reader]] = {}
+        self._failed: dict[Reranker, tuple[float, ModelError]] = {}
 
     def load(self, reranker: Reranker) -> None:
         """Load a cross-encoder now. Raises `ModelError`."""
-        self._loaded[reranker] = self._places.load(reranker, threads=self._threads)
+        self._loaded[reranker] = self._load(reranker)
 
-    def get(self, reranker: Reranker) -> CrossEncoder:
+    @property
+    def reports(self) -> tuple[RerankerReport, ...]:
+        """The cross-encoders that are loaded, and what the NPU does for each."""
+        return tuple(RerankerReport(reranker, reader.npu) for reranker, reader in self._loaded.items())
+
+    def get(self, reranker: Reranker) -> Reader:
         """Return a cross-encoder that is loaded; one that is not begins to be. Raises `ModelError` with the reason."""
         if reranker in self._loaded:
             return self._loaded[reranker]
@@ -80,24 +112,29 @@ class Shelf:
             if error is None:
                 self._loaded[reranker] = loading.result()
                 return self._loaded[reranker]
-            is_known = isinstance(error, ModelError)
-            reason = str(error) if is_known else f"The reranker {reranker} failed: {type(error).__name__}."
-            LOGGER.warning("%s", reason)
-            self._failed[reranker] = monotonic(), reason
+            if not isinstance(error, ModelError):
+                error = ModelError(f"The reranker {reranker} failed: {type(error).__name__}.")
+            LOGGER.warning("%s", error)
+            self._failed[reranker] = monotonic(), error
         if reranker in self._failed:
-            failed, reason = self._failed[reranker]
+            failed, error = self._failed[reranker]
             if monotonic() < failed + TRY_AGAIN_SECONDS:
-                raise ModelError(reason)
+                raise error
             del self._failed[reranker]
         if reranker not in self._loading:
             self._places.folder(reranker)
-            self._loading[reranker] = self._working.submit(self._places.load, reranker, threads=self._threads)
+            self._loading[reranker] = self._preparing.submit(self._load, reranker)
         raise ModelError(f"The reranker {reranker} is still being loaded.")
 
-    def judge(self, reranker: CrossEncoder, question: str, texts: list[str], until: float) -> Future[Judged]:
+    def judge(self, reader: Reader, question: str, texts: list[str], until: float) -> Future[Judged]:
         """Have a cross-encoder read texts on the thread for it, until `until` (`perf_counter`)."""
-        return self._working.submit(reranker.judge, question, texts, until)
+        return self._working.submit(reader.judge, question, texts, until)
 
     def close(self) -> None:
-        """Let what is under way come to its end, which is near."""
-        self._working.shutdown(cancel_futures=True)
+        """Let what is under way come to its end, which is near, and let go of the hardware."""
+        for thread in (self._preparing, self._working):
+            thread.shutdown(cancel_futures=True)
+        self._opened.close()
+
+    def _load(self, reranker: Reranker) -> Reader:
+        return self._opened.enter_context(self._open(reranker))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
@@ -12,66 +13,93 @@ from ...npu.faults import NpuFault, NpuLastingFault
 from ...npu.rknn_file import read_rknn_file
 from ...npu.settings import CoreMask
 from ...npu.tables import EmbeddingTables
-from ..manifest import MANIFEST_NAME, FileRole, ModelManifest, NpuModel, load_manifest, verify_file
+from ..manifest import MANIFEST_NAME, FileRole, ModelKind, ModelManifest, NpuModel, load_manifest, verify_file
 from ..tokenizing import TextTokenizer
 from .context import EmbeddingContext
 from .routing import Model
 
 
-def find_package(models: Path, manifest: ModelManifest) -> Path | None:
+@dataclass(frozen=True, slots=True)
+class NpuPackage:
+    """A package whose files are whole, and made for this board; the tables are in front of its models."""
+
+    folder: Path
+    manifest: ModelManifest
+    npu: NpuModel
+    tables: EmbeddingTables
+
+
+def find_package(models: Path, kind: ModelKind, name: str) -> Path | None:
     """Return the folder of the package in `models` that has this model for an NPU, or None if there is none."""
-    return next(_packages(models, manifest), None)
+    return next(_packages(models, kind, name), None)
 
 
-def _packages(models: Path, manifest: ModelManifest) -> Iterator[Path]:
+def _packages(models: Path, kind: ModelKind, name: str) -> Iterator[Path]:
     for path in sorted(models.glob(f"*/{MANIFEST_NAME}")):
         try:
             other = load_manifest(path.parent)
         except ModelError:
             continue
-        if other.npu is not None and (other.kind, other.name) == (manifest.kind, manifest.name):
+        if other.npu is not None and (other.kind, other.name) == (kind, name):
             yield path.parent
 
 
 def open_package(
     folder: Path, cpu: ModelManifest, tokenizer: TextTokenizer, board: Board, core_mask: CoreMask
 ) -> Model:
-    """Check everything about a package that can be checked without running it.
+    """Check everything about an embedder's package that can be checked without running it.
 
     Raises NpuLastingFault: it is damaged, of another model than the CPU's, for another SoC, or too new for the board's
     runtime.
     """
     try:
         manifest = load_manifest(folder)
-        npu = _npu_of(folder, manifest)
+        _npu_of(folder, manifest)
         _require_same_model(folder, manifest, cpu)
-        _require_board(board, npu)
-        words, positions = _tables(folder, npu)
-        for name in (*npu.lengths.values(), words, positions):
-            verify_file(folder, manifest.named(name))
-        for name in npu.lengths.values():
-            _require_own_description(folder / name, npu)
-        tables = EmbeddingTables(
-            folder / words,
-            folder / positions,
-            hidden=manifest.dimensions,
-            longest=max(npu.lengths),
-            pad_id=npu.pad_id,
-        )
+        package = verified_package(folder, board)
     except ModelError as error:
         raise NpuLastingFault(str(error)) from error
     return Model(
-        tables=tables,
-        open_context=partial(_open, board, folder, npu, manifest.dimensions, core_mask),
-        lengths=tuple(length for length in npu.lengths if length <= cpu.max_length),
+        tables=package.tables,
+        open_context=partial(_open, board, package, core_mask),
+        lengths=tuple(length for length in package.npu.lengths if length <= cpu.max_length),
         tokenizer=tokenizer,
     )
 
 
-def _open(board: Board, folder: Path, npu: NpuModel, hidden: int, core_mask: CoreMask, length: int) -> EmbeddingContext:
+def verified_package(folder: Path, board: Board) -> NpuPackage:
+    """Check the files of a package, and that they are for this board. Raises ModelError."""
+    manifest = load_manifest(folder)
+    npu = _npu_of(folder, manifest)
+    _require_board(board, npu)
+    words, positions = _tables(folder, npu)
+    types = npu.type_table
+    for name in (*npu.lengths.values(), words, positions, *([types] if types else [])):
+        verify_file(folder, manifest.named(name))
+    for name in npu.lengths.values():
+        _require_own_description(folder / name, npu)
+    tables = EmbeddingTables(
+        folder / words,
+        folder / positions,
+        folder / types if types else None,
+        hidden=manifest.dimensions,
+        longest=max(npu.lengths),
+        pad_id=npu.pad_id,
+    )
+    return NpuPackage(folder, manifest, npu, tables)
+
+
+def require_device(board: Board) -> None:
+    """Raise NpuFault if the NPU's device is gone, which its runtime would take for something else."""
     if not board.has_device:
         raise NpuFault("the device of the NPU is gone")
-    return EmbeddingContext(folder / npu.lengths[length], length, hidden, core_mask)
+
+
+def _open(board: Board, package: NpuPackage, core_mask: CoreMask, length: int) -> EmbeddingContext:
+    require_device(board)
+    return EmbeddingContext(
+        package.folder / package.npu.lengths[length], length, package.manifest.dimensions, core_mask
+    )
 
 
 def _npu_of(folder: Path, manifest: ModelManifest) -> NpuModel:

@@ -1,0 +1,1 @@
+"""A cross-encoder on a Rockchip NPU."""
