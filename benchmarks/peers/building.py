@@ -1,0 +1,121 @@
+"""Building: once for each way and size, kept for later runs; and what was left out for which reason."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+import json
+import os
+from pathlib import Path
+import shutil
+from time import perf_counter
+
+from benchmarks.peers.catalog import Peer
+from benchmarks.peers.corpus import Corpus
+from benchmarks.peers.line import WayError, disk_mib, line
+from benchmarks.peers.ways.answering import MODEL
+
+CHECKOUT = Path(__file__).resolve().parents[2]
+PYTHON = "NPU_MEMORY_PEER_{}"
+REASON = "NPU_MEMORY_PEER_{}_REASON"
+"""Environment variables of script/benchmark: the interpreter of a way's environment, and why there is none."""
+
+OPEN_SECONDS = 300.0
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What a way may take: seconds to build and for a question, MiB of memory for each of both."""
+
+    build_seconds: float
+    memory_mib: float
+    question_seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Built:
+    """What building took, and what the way holds once it is open; or the sentence why it is left out."""
+
+    left_out: str | None = None
+    seconds: float = 0.0
+    cpu_seconds: float = 0.0
+    peak_mib: float = 0.0
+    resident_mib: float = 0.0
+    disk_mib: float = 0.0
+    versions: dict[str, str] = field(default_factory=dict)
+
+
+def folder_of(keep: Path, peer: Peer, size: int) -> Path:
+    """Return where a way keeps what it has built."""
+    return keep / peer.name / str(size)
+
+
+def command(peer: Peer, *, nice: bool = False) -> list[str]:
+    """Return what starts a way. Raises WayError, with the reason, where its environment is missing."""
+    python = os.environ.get(PYTHON.format(peer.name))
+    if not python:
+        raise WayError(os.environ.get(REASON.format(peer.name)) or "has no environment; run script/benchmark peers")
+    return [*(["nice", "-n", "19"] if nice else []), python, "-m", peer.module]
+
+
+def environment() -> Mapping[str, str]:
+    """Return what a way may know: where the model is, that nothing can be fetched, and nothing of the server."""
+    kept = {name: os.environ[name] for name in ("PATH", "HOME", "LANG", "TMPDIR", MODEL) if name in os.environ}
+    return kept | {"PYTHONPATH": str(CHECKOUT), "HF_HUB_OFFLINE": "1", "TRANSFORMERS_OFFLINE": "1"}
+
+
+async def built(keep: Path, peer: Peer, corpus: Corpus, limits: Limits, smaller: Built | None) -> Built:
+    """Return what building a way took, building it unless it is there or its reason to be left out is.
+
+    smaller: the outcome at the size before; who was left out there is not tried again.
+    """
+    note = folder_of(keep, peer, corpus.size).with_suffix(".json")
+    if note.exists():
+        return Built(**json.loads(note.read_text(encoding="utf-8")))
+    if smaller is not None and smaller.left_out is not None:
+        outcome = smaller
+    else:
+        print(f"  {corpus.size}: building {peer.title}", flush=True)
+        try:
+            outcome = await _build(keep, peer, corpus, limits)
+        except WayError as error:
+            shutil.rmtree(folder_of(keep, peer, corpus.size), ignore_errors=True)
+            outcome = Built(left_out=f"{error} (at {corpus.size:,} memories)".replace(str(keep), "…"))
+        print(f"    {outcome.left_out or f'{outcome.seconds:.0f} s'}", flush=True)
+    note.parent.mkdir(parents=True, exist_ok=True)
+    note.write_text(json.dumps(asdict(outcome), indent=2) + "\n", encoding="utf-8")
+    return outcome
+
+
+async def _build(keep: Path, peer: Peer, corpus: Corpus, limits: Limits) -> Built:
+    """Build in one process, and look in another whether it can be opened and answers in time."""
+    folder = folder_of(keep, peer, corpus.size)
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    log = folder.with_suffix(".log")
+    request = {
+        "do": "build",
+        "folder": str(folder),
+        "texts": str(corpus.texts),
+        "vectors": corpus.vectors and str(corpus.vectors),
+    }
+    began = perf_counter()
+    async with line(command(peer, nice=True), environment(), log, limits.memory_mib) as way:
+        done, _ = await way.ask(request, limits.build_seconds)
+        seconds = perf_counter() - began
+        peak = way.peak_mib
+    async with line(command(peer, nice=True), environment(), log, limits.memory_mib) as way:
+        await way.ask({"do": "open", "folder": str(folder)}, OPEN_SECONDS)
+        for text in corpus.questions[:2]:  # the first may have to load what the second finds loaded
+            await way.ask({"do": "ask", "text": text}, 60.0)
+        _, ms = await way.ask({"do": "ask", "text": corpus.questions[2]}, 60.0)
+        if ms > limits.question_seconds * 1000:
+            raise WayError(f"took {ms / 1000:.1f} s for a question, of {limits.question_seconds:g} s")
+        return Built(
+            seconds=seconds,
+            cpu_seconds=done["cpu_seconds"],
+            peak_mib=max(peak, way.peak_mib),
+            resident_mib=way.resident_mib(),
+            disk_mib=disk_mib(folder),
+            versions=done["versions"],
+        )
