@@ -15,6 +15,7 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 import json
 import os
 from pathlib import Path
@@ -26,10 +27,10 @@ import tempfile
 from time import perf_counter
 from typing import Any
 
-from demonstration import memory_server, setup
-from demonstration.home_assistant import HomeAssistant
-from demonstration.house import house
-from demonstration.memory_server import Command
+from script.demonstration import memory_server, setup
+from script.demonstration.home_assistant import HomeAssistant
+from script.demonstration.house import house
+from script.demonstration.memory_server import Command
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 HOUSEHOLD = CHECKOUT / "samples" / "household"
@@ -151,12 +152,12 @@ async def measure(turns: int, turns_without_server: int, folder: Path, server_py
             await setup.add_pipeline(home_of.home, assistant, "With memory"),
         ]
         async with bare_inference(server_python) as bare:
-            reports = Reports(home_of.home)
-            await reports.find(assistant)
             both = [Conversation(home_of.home, pipeline) for pipeline in pipelines]
             await take_turns(both, questions[-WARM_UP_TURNS:], bare)
             both = [Conversation(home_of.home, pipeline) for pipeline in pipelines]
-            with_server = await take_turns(both, repeated(questions, turns), bare, reports)
+            with_server = await take_turns(
+                both, repeated(questions, turns), bare, partial(home_of.last_turn, assistant)
+            )
             home_of.stop_server()
             await take_turns(both, questions[-WARM_UP_TURNS:])
             without_server = await take_turns(both, repeated(questions, turns_without_server))
@@ -170,37 +171,16 @@ async def measure(turns: int, turns_without_server: int, folder: Path, server_py
     }
 
 
-class Reports:
-    """What the assistant says of its last turn, in the attributes of its event entity."""
-
-    def __init__(self, home: HomeAssistant) -> None:
-        """Take a signed-in connection."""
-        self._home = home
-        self._entity = ""
-
-    async def find(self, assistant: str) -> None:
-        """Look for the event entity of an assistant."""
-        registry = {entity["entity_id"]: entity for entity in await self._home.command("config/entity_registry/list")}
-        self._entity = next(
-            entity_id
-            for entity_id, entity in registry.items()
-            if entity_id.startswith("event.")
-            and entity["config_subentry_id"] == registry[assistant]["config_subentry_id"]
-        )
-
-    async def last(self) -> dict[str, Any]:
-        """Return the attributes."""
-        state: dict[str, Any] = await self._home.get(f"states/{self._entity}")
-        return dict(state["attributes"])
-
-
 def repeated(questions: list[str], number: int) -> list[str]:
     """Return so many questions, from the beginning again when they are at their end."""
     return [questions[turn % len(questions)] for turn in range(number)]
 
 
 async def take_turns(
-    both: list[Conversation], questions: list[str], bare: Inference | None = None, reports: Reports | None = None
+    both: list[Conversation],
+    questions: list[str],
+    bare: Inference | None = None,
+    last_turn: Callable[[], Awaitable[dict[str, Any]]] | None = None,
 ) -> dict[str, Any]:
     """Ask every question in both conversations, each being the first every other time; return what differs."""
     alone: list[Turn] = []
@@ -211,8 +191,8 @@ async def take_turns(
     for number, question in enumerate(questions):
         for place in (0, 1) if number % 2 else (1, 0):
             (alone, remembering)[place].append(await both[place].say(question))
-            if reports is not None and place == 1:
-                report = await reports.last()
+            if last_turn is not None and place == 1:
+                report = await last_turn()
                 waited.append(report["waited_ms"])
                 outcomes[report["event_type"]] = outcomes.get(report["event_type"], 0) + 1
             await asyncio.sleep(PAUSE_SECONDS)

@@ -2,8 +2,6 @@
 
 from contextlib import suppress
 from contextvars import ContextVar
-import logging
-import time
 from typing import Literal, override
 
 from homeassistant.components import conversation
@@ -14,24 +12,23 @@ from homeassistant.helpers import intent
 from homeassistant.helpers.dispatcher import async_dispatcher_send
 from homeassistant.helpers.entity_platform import AddConfigEntryEntitiesCallback
 
-from .client import CannotConnect, MemoryClientError, TooLate
+from .client import MemoryClientError
 from .const import DOMAIN, SUBENTRY_CONVERSATION, Capture
 from .coordinator import NpuMemoryConfigEntry
 from .delivery import Delivery, deliver
 from .fronting import FrontingEntity
 from .issues import NOT_TAKEN, raise_not_taken, settle
-from .prompt import message_without_memory
+from .recalling import Recaller
 from .report import Outcome, Recalled, TurnReport, report_of
 from .session import Session, async_get_session
 from .speaking import narrowest, visible_scopes
 from .transcripts import is_command
-from .turn import Turn, essence
+from .turn import Turn, said_before
 from .voice.answering import Spoken, answer
 from .voice.language import Say
 from .voice.telling import told, worth_saying
 from .voice.understanding import spoken_language
-
-_LOGGER = logging.getLogger(__name__)
+from .wire import Context
 
 PARALLEL_UPDATES = 0
 
@@ -70,7 +67,7 @@ class MemoryConversationEntity(FrontingEntity):
     def __init__(self, entry: NpuMemoryConfigEntry, subentry: ConfigSubentry) -> None:
         """Read the options."""
         super().__init__(entry, subentry)
-        self._recall_fails = False
+        self._recaller = Recaller(self.memory.client, self.options)
         self._not_taken = 0
 
     @property
@@ -117,8 +114,8 @@ class MemoryConversationEntity(FrontingEntity):
         session: Session,
     ) -> conversation.ConversationResult:
         """Let the agent answer with the memories at hand."""
-        known = {essence(message_without_memory(text)) for c in chat_log.content[1:-1] if (text := _text_of(c))}
-        recalled = await self._recall(turn, has_history=True)
+        recalled = await self._recaller.recall(turn, self.entity_id, has_history=True)
+        known = said_before(chat_log) if any(m.session == turn.session for m in recalled.memories) else ()
         memories = turn.choose(recalled.memories, known, self.options.top_k) if recalled.context else None
         delivery = deliver(user_input.text, memories, session, self.options)
         self.memory.exchanges.tell(turn, memories or (), heard=False)
@@ -128,7 +125,7 @@ class MemoryConversationEntity(FrontingEntity):
         if _has_asked_by_itself(chat_log):
             scopes = visible_scopes(self.options.whose, turn.speaker, turn.place)
             session.narrowest_scope = narrowest(session.narrowest_scope, *scopes)
-        self._report(_report_of(turn, recalled, delivery, chat_log))
+        self._report(_report_of(turn, recalled, delivery, chat_log), recalled.context)
         if result.response.response_type is not intent.IntentResponseType.ERROR:
             self._remember(turn, session, result.response.speech.get("plain", {}).get("speech"))
         return result
@@ -148,9 +145,9 @@ class MemoryConversationEntity(FrontingEntity):
             if result.response.response_type is not intent.IntentResponseType.ERROR:
                 self._remember(turn, session, result.response.speech.get("plain", {}).get("speech"))
             return result
-        recalled = await self._recall(turn)
+        recalled = await self._recaller.recall(turn, self.entity_id)
         if not turn.choose(recalled.memories, (), self.options.top_k):
-            self._report(report_of(recalled.failure or Outcome.NOTHING_RELEVANT, recalled, turn.text))
+            self._report(report_of(recalled.failure or Outcome.NOTHING_RELEVANT, recalled, turn.text), recalled.context)
             self._remember(turn, session, None)
             return result
         if isinstance(chat_log.content[-1], conversation.AssistantContent):
@@ -165,7 +162,7 @@ class MemoryConversationEntity(FrontingEntity):
         session: Session,
     ) -> conversation.ConversationResult:
         """Answer by quoting."""
-        recalled = await self._recall(turn)
+        recalled = await self._recaller.recall(turn, self.entity_id)
         if recalled.failure not in (None, Outcome.NOTHING_SAID):
             sentence = spoken_language(turn.language).say(Say.NOT_REACHED)
             return self._without_an_agent(user_input, chat_log, recalled.failure, sentence)
@@ -184,7 +181,7 @@ class MemoryConversationEntity(FrontingEntity):
         said = worth_saying(memories)
         self.memory.exchanges.tell(turn, said, heard=True)
         outcome = recalled.failure or (Outcome.GIVEN if memories else Outcome.NOTHING_RELEVANT)
-        self._report(report_of(outcome, recalled, turn.text, given=len(memories)))
+        self._report(report_of(outcome, recalled, turn.text, given=len(memories)), recalled.context)
         self._remember(turn, session, None)
         return _speech(user_input, chat_log, Spoken(told(said, spoken_language(turn.language), turn.started)))
 
@@ -235,36 +232,6 @@ class MemoryConversationEntity(FrontingEntity):
         with suppress(MemoryClientError):  # the turn that follows will say so, if it is still true then
             await self.memory.client.prepare(PREPARE_SECONDS)
 
-    async def _recall(self, turn: Turn, *, has_history: bool = False) -> Recalled:
-        """Ask memory, and wait no longer than the budget; the turn goes on in any case."""
-        if not turn.text:
-            return Recalled(failure=Outcome.NOTHING_SAID)
-        started = time.monotonic()
-        context, failure = None, None
-        try:
-            context = await self.memory.client.recall(
-                turn.recall_request(self.options, has_history=has_history), self.options.budget_ms / 1000
-            )
-        except CannotConnect:
-            failure = Outcome.NOT_CONNECTED
-        except MemoryClientError as error:
-            failure = Outcome.TOO_LATE if isinstance(error, TooLate) else Outcome.REFUSED
-            self._recall_failed(error)
-        except Exception:
-            failure = Outcome.FAILED
-            _LOGGER.exception("Unexpected error while recalling for %s", self.entity_id)
-        if context is not None:
-            self.memory.coordinator.recalled(context)
-        if failure is None and self._recall_fails:
-            self._recall_fails = False
-            _LOGGER.info("%s has its memory in time again", self.entity_id)
-        return Recalled(context=context, failure=failure, waited_ms=(time.monotonic() - started) * 1000)
-
-    def _recall_failed(self, error: MemoryClientError) -> None:
-        if not self._recall_fails:
-            self._recall_fails = True
-            _LOGGER.warning("%s answers without memory: %s", self.entity_id, error)
-
     def _remember(self, turn: Turn, session: Session, answer: str | None) -> None:
         if self.options.capture not in (Capture.USER, Capture.BOTH):
             return
@@ -277,14 +244,14 @@ class MemoryConversationEntity(FrontingEntity):
         )
 
     @callback
-    def _report(self, report: TurnReport) -> None:
-        """Tell what memory did for this turn: in the trace, and to the entities of this assistant."""
+    def _report(self, report: TurnReport, context: Context | None = None) -> None:
+        """Tell what memory did for this turn: in the trace, and then, behind the answer's back, to the entities."""
         conversation.async_conversation_trace_append(
             conversation.ConversationTraceEventType.AGENT_DETAIL,
             {"memory": {"outcome": report.outcome.value, **report.as_attributes()}},
         )
         self.memory.turns[self.subentry.subentry_id] = report
-        async_dispatcher_send(self.hass, self.turn_signal, report)
+        self.hass.loop.call_soon(self._tell_entities, report, context)
         if report.outcome is Outcome.GIVEN and self._not_taken:
             self._not_taken = 0
             settle(self.hass, NOT_TAKEN, self.subentry.subentry_id)
@@ -292,6 +259,12 @@ class MemoryConversationEntity(FrontingEntity):
             self._not_taken += 1
             if self._not_taken == NOT_TAKEN_TURNS:
                 raise_not_taken(self.hass, self.entry.entry_id, self.subentry.subentry_id, self.subentry.title)
+
+    @callback
+    def _tell_entities(self, report: TurnReport, context: Context | None) -> None:
+        async_dispatcher_send(self.hass, self.turn_signal, report)
+        if context is not None:
+            self.memory.coordinator.recalled(context)
 
 
 def _report_of(turn: Turn, recalled: Recalled, delivery: Delivery, chat_log: conversation.ChatLog) -> TurnReport:
@@ -304,10 +277,6 @@ def _report_of(turn: Turn, recalled: Recalled, delivery: Delivery, chat_log: con
         outcome = Outcome.GIVEN if delivery.has_arrived(chat_log) else Outcome.NOT_TAKEN
     given = len(quoted.memories) if outcome is Outcome.GIVEN else 0
     return report_of(outcome, recalled, turn.text, given=given, told=delivery.told, tokens=quoted.tokens)
-
-
-def _text_of(content: conversation.Content) -> str | None:
-    return None if isinstance(content, conversation.ToolResultContent) else content.content
 
 
 def _speech(

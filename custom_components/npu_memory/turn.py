@@ -6,13 +6,13 @@ from datetime import datetime
 import re
 from typing import Self
 
-from homeassistant.components.conversation import ConversationInput
+from homeassistant.components.conversation import ChatLog, ConversationInput
 from homeassistant.core import HomeAssistant
 from homeassistant.util import dt as dt_util
 from homeassistant.util.ulid import ulid_now
 
 from .options import AssistantOptions, ServerOptions
-from .prompt import ASSISTANT
+from .prompt import ASSISTANT, message_without_memory
 from .speaking import Place, Speaker, device_of, visible_scopes, who_speaks
 from .wire import (
     HOUSEHOLD,
@@ -130,3 +130,9 @@ class Turn:
 def essence(text: str) -> str:
     """Return what two texts have in common that differ in punctuation, white space and case only."""
     return _NO_WORD.sub(" ", text).strip().casefold() or text
+
+
+def said_before(chat_log: ChatLog) -> set[str]:
+    """Return the `essence` of everything that was said in a conversation before the turn that is under way."""
+    texts = (getattr(content, "content", None) for content in chat_log.content[1:-1])
+    return {essence(message_without_memory(text)) for text in texts if text}

@@ -81,6 +81,10 @@ class HomeAssistant:
             elif message["type"] == "event" and seen(message["event"]):
                 return
 
+    async def send_audio(self, handler: int, samples: bytes) -> None:
+        """Send audio to the pipeline that has said it listens as `handler`; none at all is the end of it."""
+        await self._socket.send_bytes(bytes([handler]) + samples)
+
     async def flow(self, path: str, start: dict[str, Any], answers: dict[str, Any]) -> dict[str, Any]:
         """Walk through a flow of one form; return its result. `path` is that of the flow manager."""
         form = await self.post(path, **start)

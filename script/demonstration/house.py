@@ -25,6 +25,7 @@ class House:
     home: HomeAssistant
     url: str
     password: str
+    token: str
     entry_id: str
     command: Command
     server_port: int
@@ -43,6 +44,18 @@ class House:
     async def add_assistant(self, name: str, **answers: Any) -> str:
         """Add an assistant with memory; return its entity id."""
         return await setup.add_assistant(self.home, self.entry_id, name, **answers)
+
+    async def last_turn(self, assistant: str) -> dict[str, Any]:
+        """Return what memory did for the last turn of an assistant, as its event entity says it."""
+        registry = {entity["entity_id"]: entity for entity in await self.home.command("config/entity_registry/list")}
+        subentry = registry[assistant]["config_subentry_id"]
+        event = next(
+            entity_id
+            for entity_id, entity in registry.items()
+            if entity_id.startswith("event.") and entity["config_subentry_id"] == subentry
+        )
+        state = await self.home.get(f"states/{event}")
+        return dict(state["attributes"])
 
 
 @asynccontextmanager
@@ -73,6 +86,6 @@ async def house(
                 await setup.remove_unwanted(home)
                 address = {"host": "127.0.0.1", "port": server_port, "token": command.token}
                 entry_id = await setup.add_server(home, address, moved=False)
-                yield House(home, url, password, entry_id, command, server_port, programs, server, server_log)
+                yield House(home, url, password, token, entry_id, command, server_port, programs, server, server_log)
     finally:
         programs.stop_all()

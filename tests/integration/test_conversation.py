@@ -43,7 +43,9 @@ async def say(
 ) -> conversation.ConversationResult:
     more.setdefault("context", Context())
     more.setdefault("agent_id", ASSISTANT)
-    return await conversation.async_converse(hass, text, conversation_id, **more)
+    result = await conversation.async_converse(hass, text, conversation_id, **more)
+    await asyncio.sleep(0)  # what the entities are told, they are told behind the answer's back
+    return result
 
 
 def speech(result: conversation.ConversationResult) -> str:

@@ -27,6 +27,7 @@ from tests.integration.conftest import AddEntry
 from tests.integration.memory_server import MemoryServer
 from tests.integration.test_conversation import away, say
 from tests.integration.test_delivery import LOCKER, QUESTION, Deaf
+from tests.integration.waiting import until
 
 LAST_TURN, GIVEN, WAITED = "sensor.memory_last_turn", "sensor.memory_memories_given", "sensor.memory_time_for_memory"
 EVENT = "event.memory_turn"
@@ -73,6 +74,21 @@ async def test_a_turn_with_memory_says_what_reached_the_model_and_what_it_cost(
     assert 0 < event["inference_ms"] <= event["total_ms"] <= event["waited_ms"]
     assert traced().items() <= {"outcome": "given", **event}.items()
     assert "locker" not in json.dumps(event, default=str)
+
+
+async def test_nobody_is_told_about_a_recall_while_the_model_waits_for_it(
+    home: HomeAssistant, assistant: MockConfigEntry, agent: RecordingAgent, memory: MemoryClient
+) -> None:
+    await memory.remember(wire.RememberRequest(text=LOCKER), 10)
+    agent.may_answer.clear()
+    turn = home.async_create_task(say(home, QUESTION))
+    await until(lambda: bool(agent.turns))
+    assert LOCKER in agent.turns[0].system
+    assert value(home, "sensor.npu_memory_recall") == value(home, LAST_TURN) == "unknown"
+    agent.may_answer.set()
+    await turn
+    assert float(value(home, "sensor.npu_memory_recall")) > 0
+    assert value(home, LAST_TURN) == "given"
 
 
 @pytest.mark.parametrize("stage", [field.name for field in fields(wire.Timings)])
