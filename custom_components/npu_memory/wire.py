@@ -44,6 +44,7 @@ MAX_FRAME_BYTES = 8 * 1024 * 1024
 MAX_STRANGER_FRAME_BYTES = 16 * 1024
 """Before a peer has authenticated, nothing it sends has a reason to be larger."""
 MAX_HEADER_BYTES = 32 * 1024
+LONG_HEADER = "The header of a frame is too long."
 
 GREETING = "npu_memory"
 HOUSEHOLD = "household"
@@ -639,7 +640,7 @@ def _proof(token: str, role: str, server_nonce: str, client_nonce: str) -> str:
 
 
 async def read_frame(reader: asyncio.StreamReader, limit: int = MAX_FRAME_BYTES) -> Frame | None:
-    """Read one event, or return None at the end of the stream.
+    """Read one event, or return None at the end of the stream; for who has nothing else to do meanwhile.
 
     Sizes are checked before anything is read, so that a declared length costs nothing. The connection is not to be used
     again after `WireError` with `FRAME_TOO_LARGE`: where the next frame begins is not known. How long to wait is the
@@ -652,16 +653,69 @@ async def read_frame(reader: asyncio.StreamReader, limit: int = MAX_FRAME_BYTES)
             raise
         return None
     except asyncio.LimitOverrunError as error:
-        raise WireError(ErrorCode.FRAME_TOO_LARGE, "The header of a frame is too long.") from error
+        raise WireError(ErrorCode.FRAME_TOO_LARGE, LONG_HEADER) from error
+    header, data_length, payload_length = _header(line, limit)
+    body = await reader.readexactly(data_length)
+    if payload_length:
+        await reader.readexactly(payload_length)
+    return _frame(header, body)
+
+
+class FrameBuffer:
+    """The bytes of a connection as they come, and the frames in them: for a protocol, which cannot wait for more.
+
+    `room` is for the next bytes. Sizes are checked before a body is kept, as `read_frame` does.
+    """
+
+    def __init__(self, room: int) -> None:
+        """Make room for so many bytes at a time."""
+        self.room = memoryview(bytearray(room))
+        self._come = bytearray()
+        self._header: tuple[dict[str, Any], int, int] | None = None
+
+    def filled(self, count: int) -> None:
+        """Take in the first `count` bytes of `room`."""
+        self._come += self.room[:count]
+
+    def next_frame(self, limit: int = MAX_FRAME_BYTES) -> Frame | None:
+        """Return the next event, or None until more has come.
+
+        Raises `WireError`; not to be used again if that is `FRAME_TOO_LARGE`: where the next frame begins is not known.
+        """
+        if self._header is None:
+            end = self._come.find(b"\n", 0, MAX_HEADER_BYTES)
+            if end < 0:
+                if len(self._come) >= MAX_HEADER_BYTES:
+                    raise WireError(ErrorCode.FRAME_TOO_LARGE, LONG_HEADER)
+                return None
+            line = self._taken(end + 1)
+            self._header = _header(line, limit)
+        header, data_length, payload_length = self._header
+        if len(self._come) < data_length + payload_length:
+            return None
+        self._header = None
+        body = self._taken(data_length)
+        del self._come[:payload_length]
+        return _frame(header, body)
+
+    def _taken(self, count: int) -> bytes:
+        taken = bytes(self._come[:count])
+        del self._come[:count]
+        return taken
+
+
+def _header(line: bytes, limit: int) -> tuple[dict[str, Any], int, int]:
+    """Return the header of a frame, and the bytes of its data and of its payload. Raises `WireError`."""
     header = _json_object(line)
     sizes = [header.get(key) or 0 for key in ("data_length", "payload_length")]
     if any(not isinstance(size, int) or isinstance(size, bool) or size < 0 for size in sizes):
         raise WireError(ErrorCode.FRAME_TOO_LARGE, "The lengths of a frame must be whole numbers from 0.")
     if sum(sizes) > limit:
         raise WireError(ErrorCode.FRAME_TOO_LARGE, f"A frame may have at most {limit} bytes here.")
-    body = await reader.readexactly(sizes[0])
-    if sizes[1]:
-        await reader.readexactly(sizes[1])
+    return header, sizes[0], sizes[1]
+
+
+def _frame(header: Mapping[str, Any], body: bytes) -> Frame:
     event_type, inline = header.get("type"), header.get("data") or {}
     if not isinstance(event_type, str) or not isinstance(inline, dict):
         raise WireError(ErrorCode.MALFORMED, "A frame needs a type, and its data must be a JSON object.")

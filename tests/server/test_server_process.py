@@ -618,15 +618,17 @@ async def test_an_error_that_nobody_foresaw_is_logged_by_its_place_alone(
 ) -> None:
     secret = "xylophone submarine"
 
-    async def fail(_self: Memory, _request: object) -> None:
+    def fail(*_: object) -> None:
         raise RuntimeError(f"something about the {secret}")
 
     monkeypatch.setattr(Memory, "recall", fail)
-    monkeypatch.setitem(REQUESTS, "memory-recall", lambda memory, _data: memory.recall(None))
+    monkeypatch.setattr(Memory, "recall_at_once", fail)
+    monkeypatch.setattr(Memory, "prepare", fail)
     serving = Serving(memory, "a token of sixteen", handle_transcripts=True)
     async with listening(serving, "127.0.0.1", 0) as (_, port), peer(port, serving.token) as client:
         answer = await client.ask(frame_bytes("memory-recall", {"id": "9", "text": secret}))
         assert (code(answer), answer.data["id"]) == (ErrorCode.INTERNAL, "9")
+        assert code(await client.ask(frame_bytes("memory-prepare", {"id": "8"}))) == ErrorCode.INTERNAL
         spoken = await client.ask(frame_bytes("transcript", {"text": secret}))
         assert (spoken.type, spoken.data["text"]) == ("not-handled", answer.data["text"])
         assert (await client.ask(StatusRequest(id="7"))).data["id"] == "7"

@@ -12,6 +12,7 @@ from functools import partial
 import logging
 from pathlib import Path
 import sqlite3
+import threading
 from time import monotonic, perf_counter
 from typing import Self, TypeVar
 
@@ -28,7 +29,7 @@ from .indexing import IndexKeeper
 from .inference import InferenceThread, Priority
 from .loading import Loaded, load
 from .npu.faults import NpuRequiredError
-from .recalling import MEANING, Recaller
+from .recalling import MEANING, Recalled, Recaller
 from .records import Record, index_prefix, item_from_record, milliseconds, record_from_request
 from .reranking.shelf import Shelf
 from .retrieval.question import Question
@@ -89,10 +90,11 @@ class RecallDefaults:
 
 
 class Memory:
-    """What a household has said and noted. Its methods belong to one event loop; the work is done in three threads.
+    """What a household has said and noted. Its methods belong to one event loop, `recall_at_once` to any thread.
 
-    One thread writes the database and keeps the indexes in step, one has the model and answers questions, and one does
-    what does not need the model.
+    The work is done in three threads: one writes the database and keeps the indexes in step, one has the model and
+    answers questions, and one does what does not need the model. A question that finds the model free is answered by
+    the thread that it comes on.
     """
 
     def __init__(
@@ -119,6 +121,7 @@ class Memory:
         self._truncating: asyncio.Task[None] | None = None
         self._started = monotonic()
         self._last_asked = float("-inf")
+        self._noting = threading.Lock()
         self._recalls = 0
         self._last_recall: Timings | None = None
 
@@ -218,16 +221,33 @@ class Memory:
             self._truncating = asyncio.create_task(self._truncate_later(), name="npu-memory-truncate")
         return Forgotten(id=request.id, memory_ids=tuple(gone.record.id for gone in removal.removed))
 
-    async def recall(self, request: RecallRequest) -> Context:
+    async def recall(self, request: RecallRequest, began: float | None = None) -> Context:
         """Find the memories that answer a question, best first, within the question's budget.
 
-        When the embedding fails or comes too late, the words alone decide and `degraded` says so. Raises
-        `StorageError`.
+        When the embedding fails or comes too late, the words alone decide and `degraded` says so. The budget is counted
+        from `began` (`perf_counter`), or from now. Raises `StorageError`.
         """
-        started = perf_counter()
+        began = perf_counter() if began is None else began
+        deadline = began + request.budget_ms / 1000
+        question = self._question(request)
+        if question.strategy in MEANING:
+            await self._wait_for_the_turn_before(deadline)
+        return self._context(request.id, began, await self._recaller.recall(question, deadline))
+
+    def recall_at_once(self, request: RecallRequest, began: float) -> Context | None:
+        """Return what `recall` does, found by the calling thread, whichever it is; None if it is `recall` that has to.
+
+        It has to if the model is busy or fails, or if what was just stored is waited for. This one keeps to no budget:
+        whoever calls it looks after that. Raises `StorageError`.
+        """
+        if self._is_awaiting_the_turn_before():
+            return None
+        recalled = self._recaller.recall_here(self._question(request))
+        return None if recalled is None else self._context(request.id, began, recalled)
+
+    def _question(self, request: RecallRequest) -> Question:
         self._last_asked = monotonic()
-        deadline = started + request.budget_ms / 1000
-        question = Question(
+        return Question(
             text=request.text,
             language=request.language,
             strategy=request.strategy or self._defaults.strategy,
@@ -243,14 +263,12 @@ class Memory:
             diversity=self._defaults.diversity if request.diversity is None else request.diversity,
             without_session=request.without_session,
         )
-        if question.strategy in MEANING:
-            await self._wait_for_the_turn_before(deadline)
-        recalled = await self._recaller.recall(question, deadline)
-        embedding = recalled.embedding
-        answer = recalled.answer
-        self._recalls += 1
-        self._last_recall = Timings(
-            wait=(recalled.began - started) * 1000,
+
+    def _context(self, request_id: str, began: float, recalled: Recalled) -> Context:
+        """Return what was recalled as it travels, and note it for the status."""
+        embedding, answer = recalled.embedding, recalled.answer
+        timings = Timings(
+            wait=(recalled.began - began) * 1000,
             tokenize=embedding.tokenize if embedding else 0.0,
             inference=embedding.inference if embedding else 0.0,
             pooling=embedding.pooling if embedding else 0.0,
@@ -259,13 +277,16 @@ class Memory:
             fusion=answer.fusion_ms,
             rerank=answer.rerank_ms,
             context=answer.context_ms,
-            total=(perf_counter() - started) * 1000,
+            total=(perf_counter() - began) * 1000,
         )
+        with self._noting:
+            self._recalls += 1
+            self._last_recall = timings
         return Context(
-            id=request.id,
+            id=request_id,
             context=answer.context,
             memories=answer.memories,
-            timings=self._last_recall,
+            timings=timings,
             backend=embedding.backend if embedding else "none",
             degraded=(recalled.degraded or self._incomplete())[:MAX_NAME_CHARACTERS],
             left_out=answer.left_out,
@@ -354,10 +375,13 @@ class Memory:
 
     async def _wait_for_the_turn_before(self, deadline: float) -> None:
         """Let what was said a moment ago be found by its meaning as well, for at most half of the budget."""
-        if 0 < len(self._backlog) <= AWAITED_EMBEDDINGS:
+        if self._is_awaiting_the_turn_before():
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout((deadline - perf_counter()) / 2):
                     await self._backlog.wait_until_empty()
+
+    def _is_awaiting_the_turn_before(self) -> bool:
+        return 0 < len(self._backlog) <= AWAITED_EMBEDDINGS
 
     def _incomplete(self) -> str:
         share = self._keeper.share

@@ -125,6 +125,24 @@ class Recaller:
             return await self._without_meaning(question, degraded)
         return Recalled(Answer(), perf_counter(), degraded=degraded)
 
+    def recall_here(self, question: Question) -> Recalled | None:
+        """Return what answers the question, found by the calling thread; None if it is to be left to `recall`.
+
+        It is if the model is busy, does not answer, or is not all that it takes. Raises as `recall`.
+        """
+        if question.strategy not in MEANING:
+            return None
+        cross_encoder, hindered = self._cross_encoder(question)
+        if cross_encoder is not None:
+            return None
+        try:
+            recalled = self._inference.run_here(partial(self._with_meaning, question))
+        except NpuRequiredError:
+            raise
+        except ModelError:
+            return None
+        return replace(recalled, degraded=hindered) if recalled is not None and hindered else recalled
+
     async def _in_time(self, work: Callable[[], Result], deadline: float) -> Result:
         """Return what the model's thread makes of it by `deadline`. Raises TimeoutError."""
         future = self._inference.submit(Priority.QUESTION, work)

@@ -4,18 +4,16 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
-import contextlib
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import replace
 import hmac
 import itertools
 import secrets
-from typing import TypeVar
+from typing import TypeVar, cast
 
 from ..errors import ERRORS, BusyError, NpuMemoryError
 from ..wire import (
     GREETING,
-    MAX_HEADER_BYTES,
     PROTOCOL_VERSION,
     AcceptCorrectionRequest,
     Authenticate,
@@ -28,6 +26,7 @@ from ..wire import (
     ForgetRequest,
     Forgotten,
     Frame,
+    FrameBuffer,
     Greeting,
     ListRequest,
     Message,
@@ -45,25 +44,52 @@ from ..wire import (
     frame_bytes,
     from_data,
     message_bytes,
-    read_frame,
     server_proof,
 )
 
 Answer = TypeVar("Answer", bound=Message)
 
+CONNECT_SECONDS = 5.0
 ANSWER_SECONDS = 60.0
+ROOM_BYTES = 64 * 1024
+"""Read at a time."""
 
 
-class RemoteMemory:
+class RemoteMemory(asyncio.BufferedProtocol):
     """A connection to a server; many requests may be under way."""
 
-    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        """Take over a connection; `connected` is the way to get one."""
-        self._reader = reader
-        self._writer = writer
+    def __init__(self) -> None:
+        """Prepare a connection; `connected` is the way to get one."""
         self._numbers = itertools.count(1)
+        self._frames = FrameBuffer(ROOM_BYTES)
         self._waiting: dict[str, asyncio.Future[Frame]] = {}
-        self._ended = False
+        self._ended = asyncio.Event()
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Begin; called by the event loop, as all that follows."""
+        self._transport = cast("asyncio.Transport", transport)
+
+    def get_buffer(self, sizehint: int) -> memoryview:
+        """Return where the next bytes belong."""
+        return self._frames.room
+
+    def buffer_updated(self, nbytes: int) -> None:
+        """Hand each answer to whoever waits for it."""
+        self._frames.filled(nbytes)
+        try:
+            while (frame := self._frames.next_frame()) is not None:
+                waiting = self._waiting.pop(str(frame.data.get("id", "")), None)
+                if waiting is not None and not waiting.done():
+                    waiting.set_result(frame)
+        except WireError:
+            self._transport.abort()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Tell whoever waits."""
+        self._ended.set()
+        for waiting in self._waiting.values():
+            if not waiting.done():
+                waiting.set_exception(BusyError("The server has closed the connection."))
 
     async def remember(self, request: RememberRequest) -> Stored:
         """Ask the server to keep something. Raises `NpuMemoryError`."""
@@ -103,51 +129,44 @@ class RemoteMemory:
 
     async def authenticate(self, token: str) -> None:
         """Prove the token and have it proven. Raises `NpuMemoryError`."""
-        self._writer.write(frame_bytes("describe", {}))
-        frame = await read_frame(self._reader)
-        if frame is None or not isinstance(frame.data.get(GREETING), dict):
+        info = await self._answer_to("", frame_bytes("describe", {}))
+        if not isinstance(info.data.get(GREETING), dict):
             raise NpuMemoryError("What answers there is no memory server.")
-        greeting = from_data(Greeting, frame.data[GREETING])
+        greeting = from_data(Greeting, info.data[GREETING])
         nonce = secrets.token_hex(16)
         proof = client_proof(token, greeting.nonce, nonce)
-        self._writer.write(
-            message_bytes(Authenticate(id="0", protocol=PROTOCOL_VERSION, client_nonce=nonce, proof=proof))
-        )
-        answer = _checked(await read_frame(self._reader), Authenticated)
+        request = Authenticate(id="0", protocol=PROTOCOL_VERSION, client_nonce=nonce, proof=proof)
+        answer = _checked(await self._answer_to("0", message_bytes(request)), Authenticated)
         if not hmac.compare_digest(answer.proof, server_proof(token, greeting.nonce, nonce)):
             raise NpuMemoryError("The server does not know the token of this data directory.")
 
-    async def receive(self) -> None:
-        """Hand each answer to whoever waits for it, until the connection ends."""
-        try:
-            while (frame := await read_frame(self._reader)) is not None:
-                waiting = self._waiting.pop(str(frame.data.get("id")), None)
-                if waiting is not None and not waiting.done():
-                    waiting.set_result(frame)
-        finally:
-            self._ended = True
-            for waiting in self._waiting.values():
-                if not waiting.done():
-                    waiting.set_exception(BusyError("The server has closed the connection."))
+    async def close(self) -> None:
+        """End the connection."""
+        self._transport.abort()
+        await self._ended.wait()
 
     async def _ask(self, request: Message, answer: type[Answer]) -> Answer:
-        if self._ended:
-            raise BusyError("The server has closed the connection.")
         number = str(next(self._numbers))
-        waiting = self._waiting[number] = asyncio.get_running_loop().create_future()
-        self._writer.write(message_bytes(replace(request, id=number)))
         try:
             async with asyncio.timeout(ANSWER_SECONDS):
-                return _checked(await waiting, answer)
+                return _checked(await self._answer_to(number, message_bytes(replace(request, id=number))), answer)
         except (TimeoutError, OSError) as error:
             raise BusyError("The server does not answer.") from error
+
+    async def _answer_to(self, number: str, content: bytes) -> Frame:
+        """Send a frame and return the one that comes with this id. Raises `BusyError` if the connection ends."""
+        if self._ended.is_set():
+            raise BusyError("The server has closed the connection.")
+        waiting: asyncio.Future[Frame] = asyncio.get_running_loop().create_future()
+        self._waiting[number] = waiting
+        self._transport.write(content)
+        try:
+            return await waiting
         finally:
             self._waiting.pop(number, None)
 
 
-def _checked(frame: Frame | None, answer: type[Answer]) -> Answer:
-    if frame is None:
-        raise BusyError("The server has closed the connection.")
+def _checked(frame: Frame, answer: type[Answer]) -> Answer:
     if frame.type == Failure.event_type:
         failure = from_data(Failure, frame.data)
         raise ERRORS.get(failure.code, NpuMemoryError)(failure.text)
@@ -159,20 +178,12 @@ def _checked(frame: Frame | None, answer: type[Answer]) -> Answer:
 @asynccontextmanager
 async def connected(host: str, port: int, token: str) -> AsyncIterator[RemoteMemory]:
     """Give a connection to the server at an address. Raises `NpuMemoryError`."""
-    try:
-        async with asyncio.timeout(5):
-            reader, writer = await asyncio.open_connection(host, port, limit=MAX_HEADER_BYTES)
-            memory = RemoteMemory(reader, writer)
-            await memory.authenticate(token)
-    except (OSError, TimeoutError, asyncio.IncompleteReadError, WireError) as error:
-        raise BusyError(f"The server on {host} port {port} cannot be reached.") from error
-    receiving = asyncio.create_task(memory.receive(), name="npu-memory-receive")
-    try:
+    async with AsyncExitStack() as stack:
+        try:
+            async with asyncio.timeout(CONNECT_SECONDS):
+                _, memory = await asyncio.get_running_loop().create_connection(RemoteMemory, host, port)
+                stack.push_async_callback(memory.close)
+                await memory.authenticate(token)
+        except (OSError, TimeoutError, WireError) as error:
+            raise BusyError(f"The server on {host} port {port} cannot be reached.") from error
         yield memory
-    finally:
-        receiving.cancel()
-        with contextlib.suppress(asyncio.CancelledError, OSError, WireError, asyncio.IncompleteReadError):
-            await receiving
-        writer.close()
-        with contextlib.suppress(OSError):
-            await writer.wait_closed()

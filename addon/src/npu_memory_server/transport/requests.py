@@ -32,7 +32,8 @@ from ..wire import (
 )
 
 Request = TypeVar("Request", bound=Message)
-Handler = Callable[[Memory, Mapping[str, Any]], Awaitable[Message]]
+Handler = Callable[[Memory, Mapping[str, Any], float], Awaitable[Message]]
+"""Answers the data of a request that came at a moment of `perf_counter`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,14 +46,18 @@ class Serving:
 
 
 def _handler(cls: type[Request], call: Callable[[Memory, Request], Awaitable[Message]]) -> Handler:
-    async def handle(memory: Memory, data: Mapping[str, Any]) -> Message:
+    async def handle(memory: Memory, data: Mapping[str, Any], began: float) -> Message:
         return await call(memory, from_data(cls, data))
 
     return handle
 
 
+async def _recall(memory: Memory, data: Mapping[str, Any], began: float) -> Message:
+    return await memory.recall(from_data(RecallRequest, data), began)
+
+
 REQUESTS: Mapping[str, Handler] = {
-    RecallRequest.event_type: _handler(RecallRequest, Memory.recall),
+    RecallRequest.event_type: _recall,
     RememberRequest.event_type: _handler(RememberRequest, Memory.remember),
     ForgetRequest.event_type: _handler(ForgetRequest, Memory.forget),
     ListRequest.event_type: _handler(ListRequest, Memory.list),

@@ -7,9 +7,10 @@ from collections.abc import AsyncIterator
 import contextlib
 from contextlib import asynccontextmanager
 import logging
+from typing import cast
 
 from ..errors import BusyError
-from ..wire import MAX_HEADER_BYTES, ErrorCode, Failure, message_bytes
+from ..wire import ErrorCode, Failure, message_bytes
 from .connection import Connection
 from .requests import Serving
 
@@ -21,25 +22,26 @@ MAX_CONNECTIONS = 64
 @asynccontextmanager
 async def listening(serving: Serving, host: str, port: int) -> AsyncIterator[tuple[str, int]]:
     """Serve while the `async with` lasts; gives the address in use (port 0 takes a free one). Raises `BusyError`."""
-    connections: set[asyncio.Task[None]] = set()
+    loop = asyncio.get_running_loop()
+    connections: set[Connection] = set()
+    all_gone = asyncio.Event()
+    all_gone.set()
 
-    async def accept(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        task = asyncio.current_task()
-        if task is None or len(connections) >= MAX_CONNECTIONS:
-            sentence = f"The server has {MAX_CONNECTIONS} connections already; try again later."
-            writer.write(message_bytes(Failure(text=sentence, code=ErrorCode.BUSY)))
-            writer.close()
-            return
-        connections.add(task)
-        try:
-            # Canceled at the end of `listening` alone, which Python 3.11 would log with a traceback.
-            with contextlib.suppress(asyncio.CancelledError):
-                await Connection(serving, reader, writer).serve()
-        finally:
-            connections.discard(task)
+    def accept() -> asyncio.BaseProtocol:
+        if len(connections) >= MAX_CONNECTIONS:
+            return _Refusal()
+        connection = Connection(serving, ended)
+        connections.add(connection)
+        all_gone.clear()
+        return connection
+
+    def ended(connection: Connection) -> None:
+        connections.discard(connection)
+        if not connections:
+            all_gone.set()
 
     try:
-        server = await asyncio.start_server(accept, host, port, limit=MAX_HEADER_BYTES)
+        server = await loop.create_server(accept, host, port)
     except OSError as error:
         raise BusyError(f"Port {port} of {host} cannot be used: {error.strerror or error}.") from error
     address = server.sockets[0].getsockname()
@@ -48,8 +50,18 @@ async def listening(serving: Serving, host: str, port: int) -> AsyncIterator[tup
         yield address[0], address[1]
     finally:
         server.close()
-        for task in connections:
-            task.cancel()
+        for connection in connections:
+            connection.close()
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(5):
-                await asyncio.gather(*connections, return_exceptions=True)
+                await all_gone.wait()
+
+
+class _Refusal(asyncio.Protocol):
+    """What a peer gets that is one too many."""
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        sentence = f"The server has {MAX_CONNECTIONS} connections already; try again later."
+        writing = cast("asyncio.WriteTransport", transport)
+        writing.write(message_bytes(Failure(text=sentence, code=ErrorCode.BUSY)))
+        writing.close()
