@@ -31,7 +31,7 @@ from benchmarks.peers.picture import svg
 from benchmarks.peers.reporting import BEGIN, END, inserted, report
 from npu_memory_server.benchmark.machine import this_machine
 from npu_memory_server.embedding.embedder import OnnxEmbedder
-from npu_memory_server.embedding.npu.board import Board
+from npu_memory_server.npu.board import Board
 from npu_memory_server.settings import EMBEDDER
 from npu_memory_server.wire import NpuReport, NpuState
 
@@ -48,7 +48,9 @@ async def measure(
     measured = []
     for size in sizes:
         documents = await corpus(keep, size, embedder)
-        outcomes = {peer.name: await built(keep, peer, documents, limits, before.get(peer.name)) for peer in peers}
+        outcomes = {}
+        for peer in peers:
+            outcomes[peer.name] = await built(keep, peer, documents, limits, before.get(peer.name))
         left_out = {name: one.left_out for name, one in outcomes.items() if one.left_out is not None}
         versions |= {name: one.versions for name, one in outcomes.items() if one.versions}
         before = outcomes

@@ -111,7 +111,7 @@ async def _opened(stack: AsyncExitStack, keep: Path, corpus: Corpus, peer: Peer,
     """Start a way and ask it the first question; what that took is its start-up."""
     folder = folder_of(keep, peer, corpus.size)
     opened = await stack.enter_async_context(
-        line(command(peer), environment(), folder.with_suffix(".log"), limits.memory_mib)
+        line(command(peer), environment(peer), folder.with_suffix(".log"), limits.memory_mib)
     )
     way = Running(peer, opened, 0.0, limits)
     await way.ask("open", OPEN_SECONDS, folder=str(folder))

@@ -13,7 +13,7 @@ from time import perf_counter
 from benchmarks.peers.catalog import Peer
 from benchmarks.peers.corpus import Corpus
 from benchmarks.peers.line import WayError, disk_mib, line
-from benchmarks.peers.ways.answering import MODEL
+from benchmarks.peers.ways.answering import MODEL, THREADS
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 PYTHON = "NPU_MEMORY_PEER_{}"
@@ -47,21 +47,22 @@ class Built:
 
 def folder_of(keep: Path, peer: Peer, size: int) -> Path:
     """Return where a way keeps what it has built."""
-    return keep / peer.name / str(size)
+    return keep / peer.runs / str(size)
 
 
 def command(peer: Peer, *, nice: bool = False) -> list[str]:
     """Return what starts a way. Raises WayError, with the reason, where its environment is missing."""
-    python = os.environ.get(PYTHON.format(peer.name))
+    python = os.environ.get(PYTHON.format(peer.runs))
     if not python:
-        raise WayError(os.environ.get(REASON.format(peer.name)) or "has no environment; run script/benchmark peers")
-    return [*(["nice", "-n", "19"] if nice else []), python, "-m", peer.module]
+        raise WayError(os.environ.get(REASON.format(peer.runs)) or "has no environment; run script/benchmark peers")
+    return [*(["nice", "-n", "19"] if nice else []), python, "-m", f"benchmarks.peers.ways.{peer.runs}"]
 
 
-def environment() -> Mapping[str, str]:
+def environment(peer: Peer) -> Mapping[str, str]:
     """Return what a way may know: where the model is, that nothing can be fetched, and nothing of the server."""
+    threads = {} if peer.threads is None else {THREADS: str(peer.threads)}
     kept = {name: os.environ[name] for name in ("PATH", "HOME", "LANG", "TMPDIR", MODEL) if name in os.environ}
-    return kept | {"PYTHONPATH": str(CHECKOUT), "HF_HUB_OFFLINE": "1", "TRANSFORMERS_OFFLINE": "1"}
+    return kept | {"PYTHONPATH": str(CHECKOUT), "HF_HUB_OFFLINE": "1", "TRANSFORMERS_OFFLINE": "1"} | threads
 
 
 async def built(keep: Path, peer: Peer, corpus: Corpus, limits: Limits, smaller: Built | None) -> Built:
@@ -100,11 +101,11 @@ async def _build(keep: Path, peer: Peer, corpus: Corpus, limits: Limits) -> Buil
         "vectors": corpus.vectors and str(corpus.vectors),
     }
     began = perf_counter()
-    async with line(command(peer, nice=True), environment(), log, limits.memory_mib) as way:
+    async with line(command(peer, nice=True), environment(peer), log, limits.memory_mib) as way:
         done, _ = await way.ask(request, limits.build_seconds)
         seconds = perf_counter() - began
         peak = way.peak_mib
-    async with line(command(peer, nice=True), environment(), log, limits.memory_mib) as way:
+    async with line(command(peer, nice=True), environment(peer), log, limits.memory_mib) as way:
         await way.ask({"do": "open", "folder": str(folder)}, OPEN_SECONDS)
         for text in corpus.questions[:2]:  # the first may have to load what the second finds loaded
             await way.ask({"do": "ask", "text": text}, 60.0)

@@ -7,9 +7,10 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Peer:
-    """A way in `ways` of the same name, with its requirements in `requirements`.
+    """A way in `ways`, with its requirements in `requirements`; `runs` is its name there, and of what it has built.
 
-    searches: what a question goes through. embeds: the runtime of the question's embedding.
+    searches: what a question goes through. embeds: the runtime of the question's embedding. threads: of that runtime,
+    None for as many as it takes by itself.
     """
 
     name: str
@@ -18,11 +19,13 @@ class Peer:
     embeds: str
     is_hybrid: bool = True
     is_earlier_system: bool = False
+    of: str | None = None
+    threads: int | None = None
 
     @property
-    def module(self) -> str:
-        """The module to run."""
-        return f"benchmarks.peers.ways.{self.name}"
+    def runs(self) -> str:
+        """The name of the program, and of the folder of what was built."""
+        return self.of or self.name
 
 
 PEERS = (
@@ -32,6 +35,15 @@ PEERS = (
         "cosines with numpy and rank-bm25 over everything, RRF 60, bare texts; each write makes both anew and pickles",
         "ONNX Runtime, FP32, padded to 256 tokens",
         is_earlier_system=True,
+    ),
+    Peer(
+        "earlier_system_one_thread",
+        "the earlier system's way, one thread",
+        "the same",
+        "the same, with one thread as ours",
+        is_earlier_system=True,
+        of="earlier_system",
+        threads=1,
     ),
     Peer(
         "sentence_transformers",

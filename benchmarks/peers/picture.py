@@ -15,6 +15,7 @@ COLORS = {
     OURS: "#1f6fb4",
     OURS_PLAIN: "#7fb2dd",
     "earlier_system": "#8c4a2f",
+    "earlier_system_one_thread": "#c99a82",
     "sentence_transformers": "#7a7a7a",
     "chroma": "#d9640a",
     "lancedb": "#2e8b57",

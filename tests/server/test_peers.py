@@ -5,6 +5,7 @@ from dataclasses import asdict, replace
 import json
 import os
 from pathlib import Path
+import subprocess
 import sys
 import textwrap
 import xml.etree.ElementTree as ET
@@ -14,7 +15,8 @@ from hypothesis.extra.numpy import arrays
 import numpy as np
 import pytest
 
-from benchmarks.peers.asking import groups
+from benchmarks.peers.__main__ import described
+from benchmarks.peers.asking import Manner, groups
 from benchmarks.peers.building import PYTHON, REASON, Built, Limits, built, folder_of
 from benchmarks.peers.catalog import OURS, OURS_PLAIN, PEERS, Peer
 from benchmarks.peers.corpus import Corpus, nearest
@@ -22,6 +24,7 @@ from benchmarks.peers.figures import Figure, Group, Measured, Size, derived, fig
 from benchmarks.peers.line import Line, WayError, line
 from benchmarks.peers.picture import svg
 from benchmarks.peers.reporting import BEGIN, END, inserted, report
+from tests.server.process import SOURCES, environment
 
 CHECKOUT = Path(__file__).parents[2]
 PLENTY = 60.0
@@ -299,6 +302,32 @@ def test_figures_that_were_kept_give_the_same_tables() -> None:
     assert sizes_from(json.loads(json.dumps([asdict(size) for size in sizes]))) == sizes
 
 
+def test_a_run_that_was_kept_becomes_tables_a_picture_and_part_of_a_document(tmp_path: Path) -> None:
+    manner = Manner(questions=9, rest_s=0.02, way_seconds=30.0, memory_mib=SOME_MIB)
+    kept, document, picture = tmp_path / "run.json", tmp_path / "speed.md", tmp_path / "run.svg"
+    data = described([household()], {"qdrant": {"qdrant-client": "1.20.0"}}, manner, [0.1, 0.2])
+    kept.write_text(json.dumps(data), encoding="utf-8")
+    document.write_text(f"{BEGIN}\n{END}\n", encoding="utf-8")
+
+    done = subprocess.run(
+        [
+            *(sys.executable, "-m", "benchmarks.peers", "--table", str(kept)),
+            *("--picture", str(picture), "--document", str(document)),
+        ],
+        cwd=CHECKOUT,
+        env=environment({"PYTHONPATH": f"{CHECKOUT}:{SOURCES}"}),
+        capture_output=True,
+        text=True,
+        timeout=PLENTY,
+        check=True,
+    )
+
+    assert report([household()]).strip() in done.stdout
+    assert report([household()]) in document.read_text(encoding="utf-8")
+    assert ET.parse(picture).getroot().tag.endswith("svg")
+    assert data["ways"]["qdrant"]["versions"] == {"qdrant-client": "1.20.0"}
+
+
 @pytest.mark.parametrize("sizes", [(742,), (742, 100_000, 1_000_000)])
 def test_the_picture_has_a_line_for_each_way(sizes: tuple[int, ...]) -> None:
     picture = ET.fromstring(svg([household(size) for size in sizes], "a CPU, 2 cores"))
@@ -312,6 +341,6 @@ def test_every_way_has_its_program_and_its_requirements() -> None:
     folder = CHECKOUT / "benchmarks" / "peers"
 
     for peer in PEERS:
-        assert (folder / "ways" / f"{peer.name}.py").is_file()
-        pins = (folder / "requirements" / f"{peer.name}.txt").read_text(encoding="utf-8").splitlines()
+        assert (folder / "ways" / f"{peer.runs}.py").is_file()
+        pins = (folder / "requirements" / f"{peer.runs}.txt").read_text(encoding="utf-8").splitlines()
         assert all("==" in pin for pin in pins if not pin.startswith("#"))

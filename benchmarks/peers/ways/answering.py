@@ -28,6 +28,9 @@ Answer = dict[str, Any]
 MODEL = "NPU_MEMORY_PEER_MODEL"
 """The environment variable with the folder of the model, as sentence-transformers has it."""
 
+THREADS = "NPU_MEMORY_PEER_THREADS"
+"""The environment variable with the number of threads to embed with; without it the runtime decides."""
+
 FOUND = 5
 """How many memories a question is answered with."""
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import numpy as np
 import onnxruntime
 from tokenizers import Tokenizer
 
-from .answering import Vector
+from .answering import THREADS, Vector
 
 LONGEST = 256
 """Tokens, as sentence_bert_config.json says."""
@@ -18,7 +19,9 @@ class PaddedEmbedder:
     """Embeds one text at a time, padded to the longest that the model reads: a shape that an NPU's compiler needs."""
 
     def __init__(self, model: Path) -> None:
-        self._session = onnxruntime.InferenceSession(str(model / "onnx" / "model.onnx"))
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = int(os.environ.get(THREADS, "0"))  # 0: one for each core
+        self._session = onnxruntime.InferenceSession(str(model / "onnx" / "model.onnx"), options)
         self._tokenizer = Tokenizer.from_file(str(model / "tokenizer.json"))
         self._tokenizer.enable_truncation(LONGEST)
         self._tokenizer.enable_padding(length=LONGEST)
