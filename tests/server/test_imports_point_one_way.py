@@ -12,7 +12,7 @@ PACKAGE = Path(npu_memory_server.__file__).parent
 
 LAYERS = [
     {"wire"},
-    {"errors", "backend"},
+    {"errors", "backend", "right_of_way"},
     {"npu"},
     {"records", "embedding", "data_directory", "correction", "supervisor"},
     {"store", "retrieval", "reranking"},

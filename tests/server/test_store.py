@@ -105,7 +105,7 @@ def writes(tmp_path: Path) -> Any:
     statements: list[str] = []
     connection.set_trace_callback(statements.append)
     reader = sqlite3.connect(tmp_path / "written", check_same_thread=False)
-    group_commit = GroupCommit(connection)
+    group_commit = GroupCommit(connection, lambda: None)
     yield Writes(group_commit, reader, statements)
     group_commit.close()
     reader.close()

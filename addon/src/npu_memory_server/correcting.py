@@ -22,6 +22,7 @@ from .retrieval.likeness import STEM, are_alike, rarity
 from .retrieval.retriever import Retriever
 from .retrieval.statements import about, statement
 from .retrieval.values import language_of
+from .right_of_way import RightOfWay
 from .store import corrections as store, memories
 from .store.group_commit import GroupCommit
 from .store.memories import StoredRecord
@@ -47,8 +48,16 @@ class Corrector:
     on the thread that does not have the model, one memory at a time, so that a question never waits for more than one.
     """
 
-    def __init__(self, indexes: Indexes, writer: GroupCommit, searching: ThreadPoolExecutor, embedder: int) -> None:
-        """Use the threads and indexes of a memory, and the number of its embedder."""
+    def __init__(
+        self,
+        indexes: Indexes,
+        writer: GroupCommit,
+        searching: ThreadPoolExecutor,
+        embedder: int,
+        right_of_way: RightOfWay,
+    ) -> None:
+        """Use the threads and indexes of a memory, and the number of its embedder; questions go first."""
+        self._right_of_way = right_of_way
         self._indexes = indexes
         self._writer = writer
         self._searching = searching
@@ -67,6 +76,7 @@ class Corrector:
                 waiting = frozenset(slots[start:])
                 decided: list[Decision] = []
                 for slot in some:
+                    await self._right_of_way.wait()
                     decided += await self._run(partial(self._decide, slot, decided, waiting))
                 self._examined.update(some)
                 if decided or len(self._examined) >= EXAMINED_AT_ONCE:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence, Set as AbstractSet
+from collections.abc import Callable, Sequence, Set as AbstractSet
 from dataclasses import dataclass, replace
 import sqlite3
 import threading
@@ -114,19 +114,23 @@ class Indexes:
         """Leave new memories to `catch_up`, since older ones have to be added first."""
         self._behind = True
 
-    def catch_up(self, stored: Sequence[StoredRecord], made: Mapping[int, Vector], gone: Sequence[int]) -> None:
-        """Take in memories as they are in the database now, those that are not indexed yet in the order of slots."""
+    def catch_up(self, stored: StoredRecord, vector: Vector | None) -> None:
+        """Take in a memory as it is in the database now; those that are not indexed yet come in the order of slots."""
         with self._lock:
-            for one in stored:
-                if self._retriever.has(one.slot):
-                    self._retriever.set_current(one.slot, current=one.record.valid_to is None)
-                else:
-                    self._retriever.add(indexed(one))
-                if one.slot in made:
-                    self._retriever.put_vector(one.slot, made[one.slot])
+            if self._retriever.has(stored.slot):
+                self._retriever.set_current(stored.slot, current=stored.record.valid_to is None)
+            else:
+                self._retriever.add(indexed(stored))
+            if vector is not None:
+                self._retriever.put_vector(stored.slot, vector)
+            self._lookup.discard([stored.slot])
+
+    def discard(self, gone: Sequence[int]) -> None:
+        """Let go of memories that are gone from the database, with texts that nobody knows any more."""
+        with self._lock:
             for slot in gone:
                 self._retriever.remove(slot, "", None)
-            self._lookup.discard([*gone, *(one.slot for one in stored)])
+            self._lookup.discard(gone)
 
     def caught_up(self) -> None:
         """Take in new memories again as they are stored."""

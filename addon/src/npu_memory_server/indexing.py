@@ -35,8 +35,6 @@ AGAIN_SECONDS = 60.0
 LAST_CHANCE_SECONDS = 5.0
 """How long a closing memory may take to get what was forgotten out of the file."""
 READ_AT_ONCE = 256
-TAKEN_AT_ONCE = 16
-"""Memories for whose indexing a question waits at most."""
 DISCARDED_AT_ONCE = 20_000
 
 
@@ -50,8 +48,13 @@ class IndexKeeper:
         writer: GroupCommit,
         embedder: tuple[str, int, int],
         reached: Reached,
+        let_questions_pass: Callable[[], None],
     ) -> None:
-        """`embedder` is fingerprint, number and dimensions; `reached` says how far the indexes go."""
+        """`embedder` is fingerprint, number and dimensions; `reached` says how far the indexes go.
+
+        `let_questions_pass` waits in a thread while somebody asks.
+        """
+        self._let_questions_pass = let_questions_pass
         self._directory = directory
         self._indexes = indexes
         self._writer = writer
@@ -135,7 +138,7 @@ class IndexKeeper:
         try:
             reached = Reached(await self._write(changes.newest)) if self._caught_up.is_set() else self._reached
             name, frozen = await self._work(
-                lambda: saving.save(self._directory, self._indexes.search, self._fingerprint, reached, self._stopping)
+                lambda: saving.save(self._directory, self._indexes.search, self._fingerprint, reached, self._between)
             )
             await self._write(lambda connection: changes.note_saved(connection, name))
             await self._work(lambda: saving.take_over(self._directory, name, self._indexes.search, frozen))
@@ -199,11 +202,16 @@ class IndexKeeper:
     def _take_in(self, stored: list[StoredRecord], gone: list[int] | tuple[()]) -> None:
         slots = [one.slot for one in stored]
         made = self._read(lambda reader: dict(vectors.by_slot(reader, self._number, self._dimensions, slots)))
-        for start in range(0, max(len(stored), 1), TAKEN_AT_ONCE):
-            some = stored[start : start + TAKEN_AT_ONCE]
-            self._indexes.catch_up(some, made, gone if start == 0 else ())
-            if self._stopping.is_set():
-                return
+        self._indexes.discard(gone)
+        for one in stored:
+            self._between()
+            self._indexes.catch_up(one, made.get(one.slot))
+
+    def _between(self) -> None:
+        """Runs on this keeper's thread, between one memory or piece and the next. Raises `StoppedError`."""
+        self._let_questions_pass()
+        if self._stopping.is_set():
+            raise saving.StoppedError("the memory is being closed")
 
     def _read(self, work: Callable[[sqlite3.Connection], Result]) -> Result:
         return self._indexes.read(work)

@@ -34,6 +34,7 @@ from .records import Record, index_prefix, item_from_record, milliseconds, recor
 from .reranking.shelf import Shelf
 from .retrieval.question import Question
 from .retrieval.weights import Weights
+from .right_of_way import RightOfWay
 from .store import corrections, memories, vectors
 from .store.database import FILE_NAME, truncate_log
 from .store.group_commit import GroupCommit
@@ -108,22 +109,28 @@ class Memory:
         self.instance = memories.instance_id(loaded.reader)
         self._loop = asyncio.get_running_loop()
         self._indexes = Indexes(loaded, embedder.count_tokens)
-        self._writer = GroupCommit(loaded.connection)
+        self.right_of_way = RightOfWay()
+        self._writer = GroupCommit(loaded.connection, self.right_of_way.wait_in_thread)
         self._inference = InferenceThread()
         self._bulk = [InferenceThread() for _ in range(embedder.lanes)] or [self._inference]
         self._searching = ThreadPoolExecutor(1, "npu-memory-search")
         self._shelf = shelf
         self._recaller = Recaller(self._indexes, embedder, self._inference, self._searching, shelf)
-        self._corrector = Corrector(self._indexes, self._writer, self._searching, loaded.embedder_number)
+        self._corrector = Corrector(
+            self._indexes, self._writer, self._searching, loaded.embedder_number, self.right_of_way
+        )
         self._backlog = EmbeddingBacklog(loaded.unembedded, self._embed)
         made_by = (embedder.fingerprint, loaded.embedder_number, embedder.dimensions)
-        self._keeper = IndexKeeper(path.parent, self._indexes, self._writer, made_by, loaded.reached)
+        self._keeper = IndexKeeper(
+            path.parent, self._indexes, self._writer, made_by, loaded.reached, self.right_of_way.wait_in_thread
+        )
         self._truncating: asyncio.Task[None] | None = None
         self._started = monotonic()
         self._last_asked = float("-inf")
         self._noting = threading.Lock()
         self._recalls = 0
         self._last_recall: Timings | None = None
+        self._remembering = 0
 
     @classmethod
     async def open(
@@ -168,13 +175,18 @@ class Memory:
         """
         now = datetime.now(UTC).astimezone()
         record = record_from_request(request, str(ULID()), now)
-        addition = await self._write(
-            lambda connection: memories.add(
-                connection, examined(record, memories.said_before(connection, record)), now, request.corrects
-            ),
-            self._take_in,
-        )
+        adding = partial(_add, record=record, now=now, corrects=request.corrects)
+        self._remembering += 1
+        try:
+            addition = await self._write(adding, self._take_in)
+        finally:
+            self._remembering -= 1
         return Stored(id=request.id, memory_id=addition.memory_id, outcome=addition.outcome)
+
+    async def let_questions_pass(self) -> None:
+        """Wait while somebody asks, if more is being remembered at the moment than one memory."""
+        if self._remembering:
+            await self.right_of_way.wait()
 
     async def correct(self, memory_id: str, request: RememberRequest) -> Stored:
         """Keep `request` as what holds now instead of `memory_id`; both remain answerable. Raises as `remember`."""
@@ -232,7 +244,8 @@ class Memory:
         question = self._question(request)
         if question.strategy in MEANING:
             await self._wait_for_the_turn_before(deadline)
-        return self._context(request.id, began, await self._recaller.recall(question, deadline))
+        with self.right_of_way.question():
+            return self._context(request.id, began, await self._recaller.recall(question, deadline))
 
     def recall_at_once(self, request: RecallRequest, began: float) -> Context | None:
         """Return what `recall` does, found by the calling thread, whichever it is; None if it is `recall` that has to.
@@ -410,6 +423,7 @@ class Memory:
             LOGGER.warning("%s memories are embedded again: the NPU could not be believed", len(made))
             made = await self._embed_all(records)
         for one in made:
+            await self.right_of_way.wait()
             await self._await(self._searching.submit(self._indexes.put_vector, one.slot, one.vector))
         try:
             await self._write(lambda connection: vectors.put(connection, self._embedder_number, made))
@@ -462,3 +476,10 @@ class Memory:
     async def _await(self, future: Future[Result]) -> Result:
         # Shielded: what was begun is finished even when nobody waits for it any more.
         return await asyncio.shield(asyncio.wrap_future(future))
+
+
+def _add(connection: sqlite3.Connection, record: Record, now: datetime, corrects: str | None) -> Addition:
+    """Runs on the writer's thread. What is there already is not examined again: an import goes on from there faster."""
+    if not memories.is_there(connection, record.id):
+        record = examined(record, memories.said_before(connection, record))
+    return memories.add(connection, record, now, corrects)

@@ -8,7 +8,6 @@ from functools import partial
 import logging
 from pathlib import Path
 import secrets
-import threading
 from typing import Any, TypeVar
 
 from numpy.typing import NDArray
@@ -61,12 +60,13 @@ def remove_others(directory: Path, name: str | None) -> None:
 
 
 def save(
-    directory: Path, search: Locked[Any], embedder: str, reached: Reached, stopping: threading.Event
+    directory: Path, search: Locked[Any], embedder: str, reached: Reached, between: Callable[[], None]
 ) -> tuple[str, Frozen]:
     """Write the indexes as they are now; returns the name of the file and what `take_over` needs.
 
     `search` gives the retriever while nobody else has it: for each column as long as copying it takes. What
-    was `reached` must be in the indexes. Raises `OSError`, and `StoppedError` once `stopping` is set.
+    was `reached` must be in the indexes. `between` is called between one piece and the next, and may raise
+    `StoppedError`. Raises `OSError`.
     """
     frozen: Frozen = search(lambda retriever: retriever.freeze())
     try:
@@ -92,7 +92,7 @@ def save(
             for name, words in frozen.words.columns(columns["lengths"], columns["alive"]).items():
                 yield Column.of(name, words)
             for name, dtype, shape, pieces in frozen.vectors.columns():
-                yield Column(name, dtype, shape, _until(stopping, pieces))
+                yield Column(name, dtype, shape, _with_breaks(pieces, between))
 
         name = secrets.token_hex(8)
         write_arrays(index_file(directory, name), header, everything())
@@ -111,10 +111,9 @@ def _copied(rows: GrowingArray[Any], count: int, _: Retriever) -> NDArray[Any]:
     return rows.values[:count].copy()
 
 
-def _until(stopping: threading.Event, pieces: Iterator[NDArray[Any]]) -> Iterator[NDArray[Any]]:
+def _with_breaks(pieces: Iterator[NDArray[Any]], between: Callable[[], None]) -> Iterator[NDArray[Any]]:
     for piece in pieces:
-        if stopping.is_set():
-            raise StoppedError("the memory is being closed")
+        between()
         yield piece
 
 

@@ -30,9 +30,13 @@ class _Write:
 class GroupCommit:
     """Runs write operations on `connection`, each all or nothing, and reports a result only when it is committed."""
 
-    def __init__(self, connection: sqlite3.Connection) -> None:
-        """Start the thread; from here on nobody else may use `connection`."""
+    def __init__(self, connection: sqlite3.Connection, between: Callable[[], None]) -> None:
+        """Start the thread; from here on nobody else may use `connection`.
+
+        `between` is called on it between one operation of a group and the next.
+        """
         self._connection = connection
+        self._between = between
         self._waiting: queue.SimpleQueue[_Write] = queue.SimpleQueue()
         self._stopped = False
         self._thread = threading.Thread(target=self._run, name="npu-memory-writer", daemon=True)
@@ -96,7 +100,9 @@ class GroupCommit:
         failed: list[tuple[_Write, Exception]] = []
         try:
             self._connection.execute("BEGIN IMMEDIATE")
-            for write in group:
+            for number, write in enumerate(group):
+                if number:
+                    self._between()
                 self._connection.execute("SAVEPOINT one")
                 try:
                     done.append((write, write.operation(self._connection)))
@@ -109,7 +115,9 @@ class GroupCommit:
             if self._connection.in_transaction:
                 self._connection.execute("ROLLBACK")
             done, failed = [], [(write, _as_storage_error(error)) for write in group]
-        for write, value in done:
+        for number, (write, value) in enumerate(done):
+            if number:
+                self._between()
             try:
                 if write.after_commit is not None:
                     write.after_commit(value)

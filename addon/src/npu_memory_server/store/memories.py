@@ -150,6 +150,11 @@ def find(connection: sqlite3.Connection, memory_id: str) -> StoredRecord | None:
     return next(_records(connection, "WHERE id = ?", (memory_id,)), None)
 
 
+def is_there(connection: sqlite3.Connection, memory_id: str) -> bool:
+    """Return whether there is a memory with this id."""
+    return connection.execute("SELECT 1 FROM memory WHERE id = ?", (memory_id,)).fetchone() is not None
+
+
 def by_slot(connection: sqlite3.Connection, slots: Sequence[int]) -> dict[int, Record]:
     """Return the records of these slots; slots that are gone are left out."""
     found: dict[int, Record] = {}

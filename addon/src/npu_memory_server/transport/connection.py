@@ -259,8 +259,12 @@ class Connection(asyncio.Protocol):
             case Authenticate.event_type:
                 self._authenticate(frame)
             case RecallRequest.event_type if self._trusted:
-                return self._recall(frame)
+                with self._serving.memory.right_of_way.question():
+                    return self._recall(frame)
             case _:
+                if self._requests:
+                    # This peer has more than one thing to do.
+                    self._serving.memory.right_of_way.wait_in_thread()
                 self._leave_to_the_loop(frame, perf_counter())
         return True
 

@@ -56,9 +56,16 @@ async def _recall(memory: Memory, data: Mapping[str, Any], began: float) -> Mess
     return await memory.recall(from_data(RecallRequest, data), began)
 
 
+async def _remember(memory: Memory, data: Mapping[str, Any], began: float) -> Message:
+    await memory.let_questions_pass()
+    stored = await memory.remember(from_data(RememberRequest, data))
+    await memory.let_questions_pass()
+    return stored
+
+
 REQUESTS: Mapping[str, Handler] = {
     RecallRequest.event_type: _recall,
-    RememberRequest.event_type: _handler(RememberRequest, Memory.remember),
+    RememberRequest.event_type: _remember,
     ForgetRequest.event_type: _handler(ForgetRequest, Memory.forget),
     ListRequest.event_type: _handler(ListRequest, Memory.list),
     CorrectionsRequest.event_type: _handler(CorrectionsRequest, Memory.corrections),

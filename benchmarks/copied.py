@@ -1,0 +1,24 @@
+"""A copy of a data directory to measure with, so that the measured one stays as it is."""
+
+from __future__ import annotations
+
+from contextlib import closing
+from pathlib import Path
+import shutil
+import sqlite3
+
+from npu_memory_server.saving import PREFIX, SUFFIX
+from npu_memory_server.store.database import FILE_NAME
+
+
+def copied(source: Path, target: Path) -> Path:
+    """Copy the memories and the saved indexes of a data directory, which a server may be using; returns `target`."""
+    target.mkdir(mode=0o700)
+    with (
+        closing(sqlite3.connect(f"{(source / FILE_NAME).absolute().as_uri()}?mode=ro", uri=True)) as original,
+        closing(sqlite3.connect(target / FILE_NAME)) as copy,
+    ):
+        original.backup(copy)
+    for file in source.glob(f"{PREFIX}*{SUFFIX}"):
+        shutil.copy(file, target / file.name)
+    return target

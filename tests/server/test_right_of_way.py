@@ -1,0 +1,191 @@
+"""Somebody asks while others ask, or while memories are stored by the thousand: the work waits, counted in items."""
+
+import asyncio
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from npu_memory_server import indexing, right_of_way, saving
+from npu_memory_server.embedding.embedder import OnnxEmbedder
+from npu_memory_server.indexes import Indexes
+from npu_memory_server.memory import Memory
+from npu_memory_server.store import memories
+from npu_memory_server.transport.requests import Serving
+from npu_memory_server.transport.server import listening
+from npu_memory_server.wire import RecallRequest, RememberRequest, message_bytes
+from tests.server.conftest import OpenMemory
+from tests.server.faulty_embedders import CountingEmbedder, HangingEmbedder
+from tests.server.peer import peer
+
+QUESTION = "where is the spare key"
+TOKEN = "a token of sixteen"
+CALM_MS = 60_000.0
+LONG_SECONDS = 0.2
+"""Long enough for dozens of items, if they did not wait."""
+
+
+@pytest.fixture
+def patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the right of way last, however slow the machine is."""
+    monkeypatch.setattr(right_of_way, "PATIENCE_SECONDS", 60.0)
+
+
+@pytest.fixture
+def items(monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
+    """Return how many items each kind of bulk work has done; the work itself is the real one."""
+    counted: Counter[str] = Counter()
+
+    def counting(name: str, real: Callable[..., Any]) -> Callable[..., Any]:
+        def count(*arguments: Any, **named: Any) -> Any:
+            counted[name] += 1
+            return real(*arguments, **named)
+
+        return count
+
+    monkeypatch.setattr(memories, "add", counting("written", memories.add))
+    for name in ("add", "put_vector", "catch_up"):
+        monkeypatch.setattr(Indexes, name, counting(name, getattr(Indexes, name)))
+    return counted
+
+
+@pytest.fixture
+async def asked(tmp_path: Path, embedder: OnnxEmbedder, open_memory: OpenMemory) -> tuple[Memory, HangingEmbedder]:
+    """Return a memory whose embedder takes as long over the question as it is let."""
+    hanging = HangingEmbedder(embedder, lambda text: text == QUESTION)
+    return await open_memory(tmp_path, hanging), hanging
+
+
+async def stored(memory: Memory, count: int) -> None:
+    await asyncio.gather(*(memory.remember(RememberRequest(text=f"Number {number}.")) for number in range(count)))
+
+
+def question(memory: Memory) -> asyncio.Task[Any]:
+    return asyncio.create_task(memory.recall(RecallRequest(text=QUESTION, budget_ms=CALM_MS)))
+
+
+# Eight people at once
+
+
+async def test_questions_that_come_together_are_answered_in_the_order_in_which_they_came(
+    tmp_path: Path, embedder: OnnxEmbedder, open_memory: OpenMemory
+) -> None:
+    counting = CountingEmbedder(embedder)
+    memory = await open_memory(tmp_path, counting)
+    answered: list[str] = []
+
+    async def ask(text: str) -> None:
+        for _ in range(3):
+            await memory.recall(RecallRequest(text=text, budget_ms=CALM_MS))
+            answered.append(text)
+
+    people = [f"where is key number {number}" for number in range(8)]
+    await asyncio.gather(*map(ask, people))
+    # Nobody is asked a second time before everybody had an answer.
+    assert counting.texts == people * 3
+    assert answered == people * 3
+
+
+# Beside an import
+
+
+@pytest.mark.usefixtures("patient")
+async def test_while_a_question_is_answered_at_most_one_memory_is_written_and_one_indexed(
+    asked: tuple[Memory, HangingEmbedder], items: Counter[str]
+) -> None:
+    memory, hanging = asked
+    importing = asyncio.create_task(stored(memory, 400))
+    while items["written"] < 20:  # noqa: ASYNC110 - in another thread
+        await asyncio.sleep(0)
+    answer = question(memory)
+    await asyncio.to_thread(hanging.hanging.wait, 60)
+    before = Counter(items)
+    await asyncio.sleep(LONG_SECONDS)
+    during = items - before
+    assert not answer.done()
+    assert during["written"] <= 1
+    assert during["add"] <= 1
+    assert during["put_vector"] <= 1
+    hanging.released.set()
+    await answer
+    await importing
+    assert items["written"] == 400
+    await memory.embedded()
+    assert await memory.faults() == []
+
+
+@pytest.mark.usefixtures("patient")
+async def test_what_a_peer_sends_meanwhile_by_the_dozen_is_left_alone(
+    asked: tuple[Memory, HangingEmbedder], items: Counter[str]
+) -> None:
+    memory, hanging = asked
+    burst = b"".join(message_bytes(RememberRequest(id=str(n), text=f"Number {n}.")) for n in range(60))
+    async with (
+        listening(Serving(memory, TOKEN), "127.0.0.1", 0) as (_, port),
+        peer(port, TOKEN) as importer,
+        peer(port, TOKEN) as person,
+    ):
+        await person.send(RecallRequest(id="asked", text=QUESTION, budget_ms=CALM_MS))
+        await asyncio.to_thread(hanging.hanging.wait, 60)
+        importer.writer.write(burst)
+        await asyncio.sleep(LONG_SECONDS)
+        assert items["written"] <= 2
+        hanging.released.set()
+        answer = await person.read()
+        assert answer is not None
+        assert answer.type == "memory-context"
+        for _ in range(60):
+            assert (await importer.read()) is not None
+    assert items["written"] == 60
+
+
+@pytest.mark.usefixtures("patient")
+async def test_what_is_said_meanwhile_is_stored_all_the_same(asked: tuple[Memory, HangingEmbedder]) -> None:
+    memory, hanging = asked
+    answer = question(memory)
+    await asyncio.to_thread(hanging.hanging.wait, 60)
+    await memory.let_questions_pass()
+    said = await memory.remember(RememberRequest(text="The spare key is with Nora."))
+    assert said.memory_id
+    assert not answer.done()
+    hanging.released.set()
+    await answer
+
+
+async def test_where_somebody_asks_all_the_time_an_import_goes_on(
+    asked: tuple[Memory, HangingEmbedder], items: Counter[str]
+) -> None:
+    memory, hanging = asked
+    answer = question(memory)
+    await asyncio.to_thread(hanging.hanging.wait, 60)
+    await stored(memory, 100)
+    assert items["written"] == 100
+    assert not answer.done()
+    hanging.released.set()
+    await answer
+
+
+@pytest.mark.usefixtures("patient")
+async def test_indexes_that_are_made_anew_wait_as_well(
+    household_directory: Path,
+    embedder: OnnxEmbedder,
+    open_memory: OpenMemory,
+    items: Counter[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(saving, "LARGE", 300)
+    monkeypatch.setattr(indexing, "TICK_SECONDS", 0.02)
+    hanging = HangingEmbedder(embedder, lambda text: text == QUESTION)
+    memory = await open_memory(household_directory, hanging)
+    answer = question(memory)
+    await asyncio.to_thread(hanging.hanging.wait, 60)
+    before = items["catch_up"]
+    await asyncio.sleep(LONG_SECONDS)
+    assert items["catch_up"] <= before + 1
+    assert before < 742
+    hanging.released.set()
+    await answer
+    await memory.indexed()
+    assert await memory.faults() == []
