@@ -3,9 +3,9 @@
 A real server runs on a copy of a data directory. Each round lets it fall asleep, as far as that can be done in
 seconds: the pages of its files and of its code leave memory (`process_madvise` with `MADV_PAGEOUT`, `posix_fadvise`
 with `POSIX_FADV_DONTNEED`), the caches of the processor are filled with something else, and nobody asks for longer than
-the server takes for a silence. Then somebody asks at once, or the microphone opens first (`memory-prepare`) and the question
-comes a second later. Ninety-nine more questions follow; the last twenty of them stand for the hundredth. The two ways
-take turns, and no question is asked twice.
+the server takes for a silence. Then somebody asks at once, or the microphone opens first (`memory-prepare`) and the
+question comes a second later. Ninety-nine more questions follow; the last twenty of them stand for the hundredth. The
+two ways take turns, and no question is asked twice.
 
     script/benchmark first_question DATA [--rounds N] [--json FILE]
 
