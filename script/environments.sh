@@ -212,9 +212,13 @@ python314_environment() {
   export PYTHON314
 }
 
-# home_assistant_environment test|demo: sets HOME_ASSISTANT_PYTHON to Home Assistant as the tests or the demonstration want it.
+# home_assistant_environment test|newest|demo: sets HOME_ASSISTANT_PYTHON to Home Assistant as the tests, the same tests on the newest
+# release, or the demonstration want it.
 home_assistant_environment() {
-  local inputs=("$REQUIREMENTS/home-assistant-$1.txt" "$REQUIREMENTS/home-assistant-components.txt")
+  local requirements=$1 inputs=()
+  [ "$1" != newest ] || requirements="test"
+  inputs=("$REQUIREMENTS/home-assistant-$requirements.txt" "$REQUIREMENTS/home-assistant-components.txt")
+  [ "$1" != newest ] || inputs+=("$REQUIREMENTS/home-assistant-demo.txt")
   if ! place "home-assistant-$1" "$RECIPES/home-assistant.sh" "$RECIPES/component_requirements.py" "${inputs[@]}"; then
     local folder=$PLACE
     python314_environment

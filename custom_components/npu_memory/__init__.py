@@ -10,7 +10,8 @@ from homeassistant.util.hass_dict import HassKey
 from .capture import CaptureQueue
 from .const import DOMAIN, SUBENTRY_CONVERSATION
 from .coordinator import NpuMemoryConfigEntry, NpuMemoryCoordinator, NpuMemoryData
-from .issues import tell_of_npu
+from .distilling import Distiller
+from .issues import tell_of_npu, tell_of_proposals
 from .keeping import Keeper
 from .options import ServerOptions
 from .overheard import Overheard
@@ -47,10 +48,14 @@ async def async_setup_entry(hass: HomeAssistant, entry: NpuMemoryConfigEntry) ->
     await hass.async_add_executor_job(prepare, hass.config.language)
     captured = hass.data.setdefault(CAPTURED, {}).setdefault(entry.entry_id, CaptureQueue())
     options = ServerOptions.from_entry(entry.options)
-    keeper = Keeper(captured)
+    refresh = coordinator.async_request_refresh
+    distiller = Distiller(hass, coordinator.client, captured, options.distilled, refresh)
+    keeper = Keeper(captured, distiller.heard)
     overheard = Overheard(hass, entry, options, keeper)
     entry.runtime_data = NpuMemoryData(coordinator.client, coordinator, captured, options, keeper, overheard)
     entry.async_create_background_task(hass, captured.run(coordinator.client), f"{DOMAIN} capture")
+    if options.distiller:
+        entry.async_create_background_task(hass, distiller.run(options.distiller), f"{DOMAIN} distilling")
     if options.pipelines:
         entry.async_on_unload(overheard.listen())
     if options.sentences and (stop := await listen(hass, coordinator.client, entry.runtime_data.exchanges, options)):
@@ -68,6 +73,7 @@ async def async_unload_entry(hass: HomeAssistant, entry: NpuMemoryConfigEntry) -
 async def async_remove_entry(hass: HomeAssistant, entry: NpuMemoryConfigEntry) -> None:
     """Drop what was still to be remembered, and what was told of the server."""
     tell_of_npu(hass, entry.entry_id, None)
+    tell_of_proposals(hass, entry.entry_id, 0)
     hass.data.get(CAPTURED, {}).pop(entry.entry_id, None)
 
 

@@ -142,6 +142,18 @@ class MemoryClient:
         """Have a correction taken back; `within` in s. Raises `MemoryClientError`."""
         return await self._request(request, wire.CorrectionSettled, within)
 
+    async def derive(self, request: wire.DeriveRequest, within: float) -> wire.Derived:
+        """Have a fact checked, and stored or proposed; `within` in s. Raises `MemoryClientError`."""
+        return await self._request(request, wire.Derived, within)
+
+    async def proposals(self, request: wire.ProposalsRequest, within: float) -> wire.ProposalPage:
+        """Ask for a page of facts that wait for a yes; `within` in s. Raises `MemoryClientError`."""
+        return await self._request(request, wire.ProposalPage, within)
+
+    async def settle_proposal(self, request: wire.SettleProposalRequest, within: float) -> wire.ProposalSettled:
+        """Have a proposed fact remembered or declined; `within` in s. Raises `MemoryClientError`."""
+        return await self._request(request, wire.ProposalSettled, within)
+
     async def prepare(self, within: float) -> wire.Prepared:
         """Say that somebody is about to speak; `within` in s. Raises `MemoryClientError`, from an older server too."""
         return await self._request(wire.PrepareRequest(), wire.Prepared, within)

@@ -14,6 +14,8 @@ CONF_ALLOW_SECRETS: Final = "allow_secrets"
 CONF_BUDGET_MS: Final = "budget_ms"
 CONF_CAPTURE: Final = "capture"
 CONF_DEVICE: Final = "device"
+CONF_DISTILLED: Final = "distilled"
+CONF_DISTILLER: Final = "distiller"
 CONF_FALLBACK: Final = "fallback"
 CONF_INJECTION: Final = "injection"
 CONF_MAX_TOKENS: Final = "max_tokens"
@@ -28,6 +30,7 @@ CONF_STRATEGY: Final = "strategy"
 CONF_TOP_K: Final = "top_k"
 CONF_WHOSE: Final = "whose"
 
+SECTION_DISTILLING: Final = "distilling"
 SECTION_OVERHEARD: Final = "overheard"
 SECTION_RECALL: Final = "recall"
 SECTION_PROMPT: Final = "prompt"
@@ -41,6 +44,14 @@ MAX_BUDGET_MS: Final = 2000
 
 SERVER_DECIDES: Final = "server"
 """The reranker that the server was started with."""
+
+
+class Distilled(StrEnum):
+    """What becomes of facts that a language model makes of a conversation."""
+
+    PROPOSED = "proposed"
+    """Somebody is asked."""
+    STORED = "stored"
 
 
 class Fallback(StrEnum):

@@ -15,7 +15,7 @@ from .capture import CaptureQueue
 from .client import MemoryClient, MemoryClientError, WrongToken
 from .const import DOMAIN
 from .errors import setup_error, translated
-from .issues import tell_of_npu
+from .issues import tell_of_npu, tell_of_proposals
 from .keeping import Keeper
 from .options import ServerOptions
 from .overheard import Overheard
@@ -103,6 +103,7 @@ class NpuMemoryCoordinator(DataUpdateCoordinator[Status | None]):
         except MemoryClientError as error:
             raise translated(UpdateFailed, error) from error
         tell_of_npu(self.hass, self.config_entry.entry_id, status.npu)
+        tell_of_proposals(self.hass, self.config_entry.entry_id, status.proposals)
         return status
 
     @callback

@@ -35,6 +35,8 @@ from .const import (
     CONF_BUDGET_MS,
     CONF_CAPTURE,
     CONF_DEVICE,
+    CONF_DISTILLED,
+    CONF_DISTILLER,
     CONF_FALLBACK,
     CONF_INJECTION,
     CONF_MAX_TOKENS,
@@ -54,12 +56,14 @@ from .const import (
     DEFAULT_TOP_K,
     MAX_BUDGET_MS,
     MIN_BUDGET_MS,
+    SECTION_DISTILLING,
     SECTION_OVERHEARD,
     SECTION_PRIVACY,
     SECTION_PROMPT,
     SECTION_RECALL,
     SERVER_DECIDES,
     Capture,
+    Distilled,
     Fallback,
     Injection,
     Whose,
@@ -73,6 +77,8 @@ from .wire import (
     Reranker,
     Strategy,
 )
+
+AI_TASK = "ai_task"
 
 TOKEN_SELECTOR = TextSelector(TextSelectorConfig(type=TextSelectorType.PASSWORD, autocomplete="current-password"))
 
@@ -188,11 +194,20 @@ def options_schema(pipelines: Mapping[str, str]) -> probatio.Schema:
             probatio.Required(CONF_PRIVATE, default=False): BooleanSelector(),
         }
     )
+    distilling = probatio.Schema(
+        {
+            probatio.Optional(CONF_DISTILLER): EntitySelector(EntitySelectorConfig(domain=AI_TASK)),
+            probatio.Required(CONF_DISTILLED, default=Distilled.PROPOSED.value): _choice(
+                CONF_DISTILLED, Distilled, SelectSelectorMode.LIST
+            ),
+        }
+    )
     return probatio.Schema(
         {
             probatio.Optional(CONF_SPEAKERS): SPEAKERS,
             probatio.Required(CONF_SENTENCES, default=False): BooleanSelector(),
             probatio.Required(SECTION_OVERHEARD): section(overheard),
+            probatio.Required(SECTION_DISTILLING): section(distilling),
         }
     )
 

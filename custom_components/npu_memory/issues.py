@@ -10,6 +10,7 @@ AGENT_MISSING = "agent_missing"
 NOT_TAKEN = "not_taken"
 NPU_FAILED = "npu_failed"
 NPU_RESTING = "npu_resting"
+PROPOSALS = "proposals"
 
 
 @callback
@@ -60,6 +61,24 @@ def tell_of_npu(hass: HomeAssistant, entry_id: str, npu: NpuReport | None) -> No
             translation_key=issue,
             translation_placeholders={"reason": npu.reason},
         )
+
+
+@callback
+def tell_of_proposals(hass: HomeAssistant, entry_id: str, count: int) -> None:
+    """Say that facts wait for somebody's yes, as long as some do."""
+    if not count:
+        settle(hass, PROPOSALS, entry_id)
+        return
+    ir.async_create_issue(
+        hass,
+        DOMAIN,
+        f"{PROPOSALS}_{entry_id}",
+        is_fixable=True,
+        severity=ir.IssueSeverity.WARNING,
+        translation_key=PROPOSALS,
+        translation_placeholders={"count": str(count)},
+        data={"entry_id": entry_id},
+    )
 
 
 @callback

@@ -1,5 +1,6 @@
 """What of a turn becomes a memory, and whose."""
 
+from collections.abc import Callable
 import logging
 
 from homeassistant.core import callback
@@ -16,9 +17,10 @@ _LOGGER = logging.getLogger(__name__)
 class Keeper:
     """Puts turns that are worth it into the queue to the server."""
 
-    def __init__(self, captured: CaptureQueue) -> None:
-        """Keep turns in this queue."""
+    def __init__(self, captured: CaptureQueue, heard: Callable[[str], None]) -> None:
+        """Keep turns in this queue; `heard` is told in which session something is kept."""
         self._captured = captured
+        self._heard = heard
         self._repetitions = Repetitions()
 
     @callback
@@ -39,4 +41,5 @@ class Keeper:
         self._captured.add(turn.said(scope))
         if answer and answer.strip():
             self._captured.add(turn.answered(answer.strip(), narrowest(scope, answer_scope)))
+        self._heard(turn.session)
         return None

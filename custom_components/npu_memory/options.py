@@ -10,6 +10,8 @@ from .const import (
     CONF_BUDGET_MS,
     CONF_CAPTURE,
     CONF_DEVICE,
+    CONF_DISTILLED,
+    CONF_DISTILLER,
     CONF_FALLBACK,
     CONF_INJECTION,
     CONF_MAX_TOKENS,
@@ -28,6 +30,7 @@ from .const import (
     DEFAULT_TOP_K,
     SERVER_DECIDES,
     Capture,
+    Distilled,
     Fallback,
     Injection,
     Whose,
@@ -103,6 +106,9 @@ class ServerOptions:
     private: bool = False
     sentences: bool = False
     """Whether memory's sentences are understood in every voice assistant."""
+    distiller: str | None = None
+    """The AI Task entity that makes facts of conversations, if one does."""
+    distilled: Distilled = Distilled.PROPOSED
 
     @classmethod
     def from_entry(cls, options: Mapping[str, Any]) -> Self:
@@ -113,4 +119,6 @@ class ServerOptions:
             capture=Capture(options.get(CONF_CAPTURE, Capture.USER)),
             private=options.get(CONF_PRIVATE, False),
             sentences=options.get(CONF_SENTENCES, False),
+            distiller=options.get(CONF_DISTILLER),
+            distilled=Distilled(options.get(CONF_DISTILLED, Distilled.PROPOSED)),
         )

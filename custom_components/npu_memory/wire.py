@@ -36,6 +36,12 @@ MAX_CONTEXT_TOKENS = 20_000
 MAX_PAGE = 200
 MAX_CORRECTIONS = 40
 """A page of them: two memories each, so that the longest ones fit into a frame."""
+MAX_FACT_CHARACTERS = 500
+"""Of a fact that is derived: a sentence."""
+MAX_SOURCES = 8
+"""What one fact is derived from."""
+MAX_PROPOSALS = 10
+"""A page of them: each with its sources, so that the longest ones fit into a frame."""
 MAX_BUDGET_MS = 60_000
 MAX_NUMBER = 2**63
 """Of a field without bounds of its own; NaN is below no bound."""
@@ -172,6 +178,20 @@ class CorrectionState(StrEnum):
     """The earlier memory holds no longer and points to the newer one."""
     REVERTED = "reverted"
     """Somebody took it back: it is never made again by itself."""
+
+
+class Derivation(StrEnum):
+    """What became of a fact that was derived from memories."""
+
+    STORED = "stored"
+    PROPOSED = "proposed"
+    """It waits until somebody accepts or declines it; nothing finds it until then."""
+    KNOWN = "known"
+    """It says nothing new, or it was declined or forgotten before; nothing was changed."""
+    UNFOUNDED = "unfounded"
+    """It has a name or a number that its sources lack; nothing was changed."""
+    UNFIT = "unfit"
+    """It has a secret in it, or reads like an instruction; nothing was changed."""
 
 
 class WireError(Exception):
@@ -314,7 +334,8 @@ class Why:
 class MemoryItem:
     """One memory as its readers see it; moments are ISO 8601 with an offset, `score` is the relevance from 0 to 1.
 
-    Without `valid_from` it is valid from when it was said. `why` is there if the question has asked for it.
+    Without `valid_from` it is valid from when it was said. `why` is there if the question has asked for it. A fact is
+    `derived_from` the memories with these ids, and goes with them.
     """
 
     id: str = field(metadata=IDENTIFIER)
@@ -335,6 +356,7 @@ class MemoryItem:
     score: float | None = None
     flags: tuple[Flag, ...] = field(default=(), metadata={"items": len(Flag)})
     why: Why | None = None
+    derived_from: tuple[str, ...] = field(default=(), metadata={**IDENTIFIER, "items": MAX_SOURCES})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -397,7 +419,8 @@ class Context(Message):
 class RememberRequest(Message):
     """Something to keep as it was said; `memory_id` is kept if given, `corrects` closes that memory's validity.
 
-    `valid_to` and `superseded_by` are for what was corrected elsewhere before: an export that is imported again.
+    `valid_to`, `superseded_by` and `derived_from` are for what was corrected or derived elsewhere before: an export
+    that is imported again.
     """
 
     event_type: ClassVar[str] = "memory-remember"
@@ -416,6 +439,7 @@ class RememberRequest(Message):
     corrects: str | None = field(default=None, metadata=IDENTIFIER)
     valid_to: str | None = field(default=None, metadata=MOMENT)
     superseded_by: str | None = field(default=None, metadata=IDENTIFIER)
+    derived_from: tuple[str, ...] = field(default=(), metadata={**IDENTIFIER, "items": MAX_SOURCES})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -437,15 +461,18 @@ class ForgetRequest(Message):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Forgotten(Message):
-    """The memories that are gone, from the database and from every index."""
+    """The memories that are gone, from the database and from every index; last those that were derived from them."""
 
     event_type: ClassVar[str] = "memory-forgotten"
-    memory_ids: tuple[str, ...] = field(metadata={**IDENTIFIER, "items": 1000})
+    memory_ids: tuple[str, ...] = field(metadata={**IDENTIFIER, "items": 50_000})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ListRequest(Message):
-    """A page of memories, newest first; `cursor` is the `next_cursor` of the page before. No `scopes` means all."""
+    """A page of memories, newest first; `cursor` is the `next_cursor` of the page before. No `scopes` means all.
+
+    With `session` only what was said in that conversation.
+    """
 
     event_type: ClassVar[str] = "memory-list"
     cursor: str | None = field(default=None, metadata=characters(64))
@@ -454,6 +481,7 @@ class ListRequest(Message):
     kind: Kind | None = None
     speaker: str | None = field(default=None, metadata=characters())
     include_past: bool = True
+    session: str | None = field(default=None, metadata=characters())
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -529,6 +557,74 @@ class CorrectionSettled(Message):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class DeriveRequest(Message):
+    """A fact that a language model has made of what somebody said, to be stored or, with `propose`, to be asked about.
+
+    Whose it is, who said it and until when it is kept follow from its sources, which must belong to the same person,
+    place or household. It is checked against them.
+    """
+
+    event_type: ClassVar[str] = "memory-derive"
+    text: str = field(metadata=characters(MAX_FACT_CHARACTERS, minimum=1))
+    derived_from: tuple[str, ...] = field(metadata={**IDENTIFIER, "items": MAX_SOURCES})
+    propose: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Derived(Message):
+    """What became of a fact, said after the commit; `memory_id` is that of one that was stored or proposed."""
+
+    event_type: ClassVar[str] = "memory-derived"
+    outcome: Derivation
+    memory_id: str | None = field(default=None, metadata=IDENTIFIER)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProposalsRequest(Message):
+    """A page of the facts that wait for somebody's yes, the newest first; `cursor` is from the page before."""
+
+    event_type: ClassVar[str] = "memory-proposals"
+    cursor: str | None = field(default=None, metadata=characters(64))
+    limit: int = field(default=MAX_PROPOSALS, metadata=between(1, MAX_PROPOSALS))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Proposal:
+    """A fact that is not remembered yet, as it would be, and what was said."""
+
+    fact: MemoryItem
+    sources: tuple[MemoryItem, ...] = field(metadata={"items": MAX_SOURCES})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProposalPage(Message):
+    """Some proposals and where the next ones begin; `total` counts all."""
+
+    event_type: ClassVar[str] = "memory-proposal-page"
+    proposals: tuple[Proposal, ...] = field(metadata={"items": MAX_PROPOSALS})
+    total: int
+    next_cursor: str | None = field(default=None, metadata=characters(64))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SettleProposalRequest(Message):
+    """Remember a fact that was proposed, or decline it: then the same one is not proposed again."""
+
+    event_type: ClassVar[str] = "memory-proposal-settle"
+    memory_id: str = field(metadata=IDENTIFIER)
+    accept: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProposalSettled(Message):
+    """What was done with a proposal, said after the commit."""
+
+    event_type: ClassVar[str] = "memory-proposal-settled"
+    memory_id: str = field(metadata=IDENTIFIER)
+    accepted: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class StatusRequest(Message):
     """How is the server?"""
 
@@ -598,6 +694,7 @@ class Status(Message):
     last_recall: Timings | None = None
     npu: NpuReport | None = None
     rerankers: tuple[RerankerReport, ...] = field(default=(), metadata={"items": 16})
+    proposals: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -440,7 +440,7 @@ class TestWhatHoldsForAllAssistants:
     async def test_who_speaks_where(self, home: HomeAssistant, entry: MockConfigEntry, satellite: str) -> None:
         form = await self.begin(home, entry)
         speakers = [{"device": satellite, "person": "person.anna"}]
-        result = await self.answer(home, form, {"speakers": speakers, "overheard": {}})
+        result = await self.answer(home, form, {"speakers": speakers, "overheard": {}, "distilling": {}})
         assert result["type"] is FlowResultType.CREATE_ENTRY
         assert entry.state is ConfigEntryState.LOADED
         assert entry.runtime_data.options.speakers == {satellite: "person.anna"}
@@ -452,10 +452,12 @@ class TestWhatHoldsForAllAssistants:
     ) -> None:
         form = await self.begin(home, entry)
         twice = [{"device": satellite, "person": "person.anna"}, {"device": satellite}]
-        form = await self.answer(home, form, {"speakers": twice, "overheard": {"private": True}})
+        form = await self.answer(home, form, {"speakers": twice, "overheard": {"private": True}, "distilling": {}})
         assert form["errors"] == {"speakers": "device_twice"}
         assert get_schema_suggested_value(form["data_schema"].schema, "speakers") == twice
-        result = await self.answer(home, form, {"speakers": twice[1:], "overheard": {"private": True}})
+        result = await self.answer(
+            home, form, {"speakers": twice[1:], "overheard": {"private": True}, "distilling": {}}
+        )
         assert result["type"] is FlowResultType.CREATE_ENTRY
         assert entry.runtime_data.options.speakers == {satellite: None}
 
@@ -470,6 +472,22 @@ class TestWhatHoldsForAllAssistants:
         overheard = form["data_schema"].schema["overheard"].schema.schema
         assert get_schema_suggested_value(overheard, "pipelines") == []
         assert {"value": kitchen, "label": "Kitchen"} in overheard["pipelines"].config["options"]
-        await self.answer(home, form, {"overheard": {"pipelines": [kitchen], "capture": "both"}})
-        assert entry.options == {"sentences": False, "pipelines": [kitchen], "capture": "both", "private": False}
+        await self.answer(home, form, {"overheard": {"pipelines": [kitchen], "capture": "both"}, "distilling": {}})
+        overheard = {"pipelines": [kitchen], "capture": "both", "private": False}
+        assert entry.options == {"sentences": False, **overheard, "distilled": "proposed"}
         assert entry.runtime_data.options.pipelines == {kitchen}
+
+    async def test_who_makes_facts_of_conversations_nobody_until_somebody_is_chosen(
+        self, home: HomeAssistant, entry: MockConfigEntry
+    ) -> None:
+        form = await self.begin(home, entry)
+        await self.answer(home, form, {"overheard": {}, "distilling": {}})
+        assert entry.runtime_data.options.distiller is None
+        for chosen in ({"distiller": "ai_task.model", "distilled": "stored"}, {}):
+            form = await self.begin(home, entry)
+            await self.answer(home, form, {"overheard": {}, "distilling": chosen})
+            options = entry.runtime_data.options
+            assert (options.distiller, options.distilled) == (
+                chosen.get("distiller"),
+                chosen.get("distilled", "proposed"),
+            )

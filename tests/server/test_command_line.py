@@ -29,6 +29,7 @@ COMMANDS = [
     "bench",
     "check",
     "corrections",
+    "proposals",
     "models",
 ]
 
@@ -447,7 +448,14 @@ def test_a_data_directory_that_is_none_is_a_sentence(tmp_path: Path, run: Run) -
 # Help, and wrong use
 
 
-@pytest.mark.parametrize("command", [*COMMANDS, "corrections list", "corrections accept", "corrections revert"])
+@pytest.mark.parametrize(
+    "command",
+    [
+        *COMMANDS,
+        *(f"corrections {action}" for action in ("list", "accept", "revert")),
+        *(f"proposals {action}" for action in ("list", "accept", "decline")),
+    ],
+)
 def test_every_command_explains_itself(command: str, run: Run) -> None:
     shown = run(*command.split(), "--help")
     assert shown.returncode == 0

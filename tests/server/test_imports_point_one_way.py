@@ -20,7 +20,7 @@ LAYERS = [
     {"context"},
     {"saving"},
     {"loading", "lookup", "indexes", "inference", "backlog"},
-    {"recalling", "correcting", "indexing"},
+    {"recalling", "correcting", "deriving", "indexing"},
     {"memory"},
     {"settings", "transport", "evaluation", "benchmark"},
     {"cli", "container"},

@@ -17,7 +17,7 @@ from pathlib import Path
 import sys
 from typing import Any
 
-from .cli import asking, benchmarking, correcting, evaluating, examining, importing, keeping, models, serving
+from .cli import asking, benchmarking, correcting, evaluating, examining, importing, keeping, models, proposing, serving
 from .cli.arguments import build_parser
 from .cli.opening import open_memory, reach_memories
 from .errors import InvalidRequestError, NpuMemoryError
@@ -34,6 +34,7 @@ from .wire import (
     RememberRequest,
     Reranker,
     RevertCorrectionRequest,
+    SettleProposalRequest,
     WireError,
     from_data,
 )
@@ -149,6 +150,15 @@ async def _run_on_memories(options: argparse.Namespace, settings: Settings) -> i
                     from_data(AcceptCorrectionRequest, pair) if accepts else from_data(RevertCorrectionRequest, pair)
                 )
                 return await correcting.settle(memories, settling, as_json=options.json)
+            case "proposals" if options.action == "list":
+                return await proposing.show(memories, options.count, as_json=options.json)
+            case "proposals":
+                accepts = options.action == "accept"
+                settled = [
+                    from_data(SettleProposalRequest, {"memory_id": one, "accept": accepts})
+                    for one in options.memory_ids
+                ]
+                return await proposing.settle(memories, settled, as_json=options.json)
             case "import":
                 return await importing.import_file(memories, options.file, as_json=options.json)
             case _:

@@ -44,8 +44,9 @@ MAIN_LANGUAGE = "en"
 class Corrector:
     """Examines memories once they have their vectors, in the order in which they were said.
 
-    So the order in which they were stored or embedded does not matter. It belongs to one event loop; the work is done
-    on the thread that does not have the model, one memory at a time, so that a question never waits for more than one.
+    So the order in which they were stored or embedded does not matter. What was derived follows its sources. It belongs
+    to one event loop; the work is done on the thread that does not have the model, one memory at a time, so that a
+    question never waits for more than one.
     """
 
     def __init__(
@@ -113,7 +114,7 @@ class Corrector:
         return found
 
     def _corrected(self, stored: StoredRecord, said: Said, decided: Sequence[Decision]) -> list[Decision]:
-        if not may_correct(said):
+        if stored.record.derived_from or not may_correct(said):
             return []
         if self._indexes.read(lambda reader: store.corrects_on_request(reader, stored)):
             return []
@@ -132,7 +133,7 @@ class Corrector:
         current = [
             Candidate(old, cosines[slot])
             for slot, (old_stored, old) in candidates.items()
-            if slot not in closed and _held(old_stored.record, stored.record)
+            if slot not in closed and not old_stored.record.derived_from and _held(old_stored.record, stored.record)
         ]
         terms = said.statement.terms.union(*(one.said.statement.terms for one in current))
         frequencies, total = self._indexes.search(lambda retriever: (retriever.frequencies(terms), len(retriever)))
@@ -172,7 +173,8 @@ class Corrector:
         now = datetime.now(UTC)
         await _finished(
             self._writer.submit(
-                lambda connection: store.examined(connection, slots, decided, now), self._indexes.relink
+                lambda connection: memories.following(connection, store.examined(connection, slots, decided, now)),
+                self._indexes.relink,
             )
         )
 

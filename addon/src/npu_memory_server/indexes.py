@@ -81,13 +81,13 @@ class Indexes:
             return work(self._background)
 
     def add(self, addition: Addition) -> None:
-        """Take in what was committed: the new memory, and that an older one was corrected by it."""
+        """Take in what was committed: the new memory, and that older ones were corrected by it."""
         with self._lock:
             if addition.added is not None and not self._behind:
                 self._retriever.add(indexed(addition.added))
-            if addition.closed is not None:
-                self._retriever.set_current(addition.closed.slot, current=False)
-                self._lookup.discard([addition.closed.slot])
+            for closed in addition.closed:
+                self._retriever.set_current(closed.slot, current=False)
+            self._lookup.discard(closed.slot for closed in addition.closed)
 
     def remove(self, removal: Removal) -> None:
         """Let go of what was forgotten, and let hold again what it had corrected."""

@@ -22,6 +22,7 @@ from . import __version__
 from .backlog import EmbeddingBacklog
 from .context.examining import examined
 from .correcting import Corrector
+from .deriving import derive, proposals, settle as settle_proposal
 from .embedding.base import Embedder, Embedding
 from .errors import NpuMemoryError
 from .indexes import Indexes
@@ -35,7 +36,7 @@ from .reranking.shelf import Shelf
 from .retrieval.question import Question
 from .retrieval.weights import Weights
 from .right_of_way import RightOfWay
-from .store import corrections, memories, vectors
+from .store import corrections, derivations, memories, vectors
 from .store.database import FILE_NAME, truncate_log
 from .store.group_commit import GroupCommit
 from .store.memories import Addition, Filter, StoredRecord
@@ -50,15 +51,22 @@ from .wire import (
     CorrectionSettled,
     CorrectionsRequest,
     CorrectionState,
+    Derivation,
+    Derived,
+    DeriveRequest,
     ForgetRequest,
     Forgotten,
     ListRequest,
     Page,
     Prepared,
+    ProposalPage,
+    ProposalSettled,
+    ProposalsRequest,
     RecallRequest,
     RememberRequest,
     Reranker,
     RevertCorrectionRequest,
+    SettleProposalRequest,
     Status,
     Stored,
     Strategy,
@@ -219,11 +227,42 @@ class Memory:
         settle: Callable[[sqlite3.Connection, str, str], Sequence[StoredRecord]],
         state: CorrectionState,
     ) -> CorrectionSettled:
-        await self._write(lambda connection: settle(connection, request.old_id, request.new_id), self._indexes.relink)
+        await self._write(
+            lambda connection: memories.following(connection, settle(connection, request.old_id, request.new_id)),
+            self._indexes.relink,
+        )
         return CorrectionSettled(id=request.id, old_id=request.old_id, new_id=request.new_id, state=state)
 
+    async def derive(self, request: DeriveRequest) -> Derived:
+        """Store or propose a fact that a model has made of memories, if it holds nothing but what they say.
+
+        Raises `NotFoundError` if one of them is gone, and `InvalidRequestError` if nothing may be derived from them.
+        """
+        now, new_id = datetime.now(UTC).astimezone(), str(ULID())
+        outcome, _ = await self._write(
+            lambda connection: derive(connection, request, new_id, now), lambda done: self._take_in(done[1])
+        )
+        kept = outcome in (Derivation.STORED, Derivation.PROPOSED)
+        return Derived(id=request.id, outcome=outcome, memory_id=new_id if kept else None)
+
+    async def proposals(self, request: ProposalsRequest) -> ProposalPage:
+        """Return a page of the facts that wait for a yes. Raises `InvalidRequestError` for a wrong cursor."""
+        page, cursor, total = await self._read(lambda reader: proposals(reader, request.limit, request.cursor))
+        return ProposalPage(id=request.id, proposals=tuple(page), total=total, next_cursor=cursor)
+
+    async def settle_proposal(self, request: SettleProposalRequest) -> ProposalSettled:
+        """Remember a fact that was proposed, or decline it. Raises `NotFoundError` and `InvalidRequestError`."""
+        now = datetime.now(UTC).astimezone()
+        await self._write(
+            lambda connection: settle_proposal(connection, request, now), lambda done: self._take_in(done[1])
+        )
+        return ProposalSettled(id=request.id, memory_id=request.memory_id, accepted=request.accept)
+
     async def forget(self, request: ForgetRequest) -> Forgotten:
-        """Remove memories from the database, its log and every index; all of them, or none and `NotFoundError`."""
+        """Remove memories from the database, its log and every index; all of them, or none and `NotFoundError`.
+
+        What was derived from them goes too.
+        """
         now = datetime.now(UTC)
         removal = await self._write(
             lambda connection: memories.forget(connection, request.memory_ids, now), self._indexes.remove
@@ -332,7 +371,11 @@ class Memory:
     async def list(self, request: ListRequest) -> Page:
         """Return a page of memories, newest first. Raises `InvalidRequestError` for a wrong cursor."""
         filters = Filter(
-            scopes=request.scopes, kind=request.kind, speaker=request.speaker, include_past=request.include_past
+            scopes=request.scopes,
+            kind=request.kind,
+            speaker=request.speaker,
+            include_past=request.include_past,
+            session=request.session,
         )
         (records, cursor), total = await self._read(
             lambda reader: (
@@ -345,7 +388,9 @@ class Memory:
 
     async def status(self, request_id: str = "") -> Status:
         """Return the state of the memory in numbers."""
-        everything, past = await self._read(lambda reader: (memories.total(reader), memories.past(reader)))
+        everything, past, waiting = await self._read(
+            lambda reader: (memories.total(reader), memories.past(reader), derivations.count(reader))
+        )
         return Status(
             id=request_id,
             version=__version__,
@@ -363,6 +408,7 @@ class Memory:
             last_recall=self._last_recall,
             npu=self._embedder.npu,
             rerankers=self._shelf.reports if self._shelf else (),
+            proposals=waiting,
         )
 
     async def indexed(self) -> None:
@@ -409,8 +455,10 @@ class Memory:
             truncated = await self._await(self._writer.submit_alone(truncate_log))
         self._truncating = None
 
-    def _take_in(self, addition: Addition) -> None:
+    def _take_in(self, addition: Addition | None) -> None:
         """Runs on the writer's thread after the commit, and so even if whoever asked has gone away meanwhile."""
+        if addition is None:
+            return
         self._indexes.add(addition)
         if addition.added is not None:
             self._loop.call_soon_threadsafe(self._backlog.add, [addition.added.slot])

@@ -19,7 +19,8 @@ class Record:
 
     `valid_to` is set, and `superseded_by` points to the newer memory, when it has been corrected. `secrets` are where
     in the text its secrets stand (first character, the one behind the last), found when it was written;
-    `is_instruction` says that it reads as if it were meant to steer a language model.
+    `is_instruction` says that it reads as if it were meant to steer a language model. `derived_from` has the ids of the
+    memories that a model has made this one of.
     """
 
     id: str
@@ -39,6 +40,7 @@ class Record:
     expires_at: datetime | None = None
     secrets: tuple[tuple[int, int], ...] = ()
     is_instruction: bool = False
+    derived_from: tuple[str, ...] = ()
 
 
 def spoken_date(moment: datetime) -> str:
@@ -79,6 +81,7 @@ def record_from_request(request: RememberRequest, new_id: str, now: datetime) ->
         valid_to=parse_moment(request.valid_to, "valid_to") if request.valid_to else None,
         superseded_by=request.superseded_by,
         expires_at=parse_moment(request.expires_at, "expires_at") if request.expires_at else None,
+        derived_from=request.derived_from,
     )
 
 
@@ -101,6 +104,7 @@ def item_from_record(record: Record) -> MemoryItem:
         superseded_by=record.superseded_by,
         expires_at=_iso(record.expires_at),
         flags=flags(record),
+        derived_from=record.derived_from,
     )
 
 

@@ -30,7 +30,7 @@ def quoted(memory: MemoryItem, language: Language, now: datetime, *, with_place:
     text = text if text.endswith(AT_AN_END) else f"{text}."
     if speaker == ASSISTANT:
         return language.say(Say.ANSWERED, when=when, text=text)
-    if not speaker:
+    if not speaker or memory.derived_from:
         return language.say(Say.NOTED, when=when, text=text)
     if with_place and memory.area:
         area = one_line(memory.area)[:MAX_NAME_CHARACTERS]

@@ -82,6 +82,7 @@ def build_parser(environment: Mapping[str, str]) -> argparse.ArgumentParser:
     _add_forget(commands, common, as_json)
     _add_list(commands, common, as_json)
     _add_corrections(commands, common, as_json)
+    _add_proposals(commands, common, as_json)
     _add_files(commands, common, as_json)
     add_evaluate(commands, model, as_json, environment)
     add_bench(commands, model)
@@ -241,6 +242,23 @@ def _add_corrections(
         settle = actions.add_parser(action, parents=[common, as_json], help=does, description=does.capitalize() + ".")
         settle.add_argument("old_id", metavar="OLD-ID", help="as list shows it")
         settle.add_argument("new_id", metavar="NEW-ID")
+
+
+def _add_proposals(
+    commands: Commands[argparse.ArgumentParser], common: argparse.ArgumentParser, as_json: argparse.ArgumentParser
+) -> None:
+    proposals = commands.add_parser(
+        "proposals",
+        help="show the facts that a language model has made of what was said; accept or decline them",
+        description="Where Home Assistant lets a language model distill conversations, the facts wait here until "
+        "somebody accepts or declines them. Nothing finds them until then.",
+    )
+    actions = proposals.add_subparsers(dest="action", required=True, metavar="ACTION")
+    show = actions.add_parser("list", parents=[common, as_json], help="show those that wait, the newest first")
+    show.add_argument("--count", type=whole(1, 1_000_000), default=20, metavar="N", help="default: %(default)s")
+    for action, does in (("accept", "remember facts"), ("decline", "drop facts; the same are not proposed again")):
+        settle = actions.add_parser(action, parents=[common, as_json], help=does, description=does.capitalize() + ".")
+        settle.add_argument("memory_ids", nargs="+", metavar="ID", help="as list shows it")
 
 
 def _add_files(

@@ -26,9 +26,13 @@ from ..wire import (
     Forgotten,
     ListRequest,
     Page,
+    ProposalPage,
+    ProposalSettled,
+    ProposalsRequest,
     RecallRequest,
     RememberRequest,
     RevertCorrectionRequest,
+    SettleProposalRequest,
     Status,
     Stored,
 )
@@ -57,6 +61,12 @@ class Memories(Protocol):
 
     async def revert_correction(self, request: RevertCorrectionRequest) -> CorrectionSettled:
         """Take a correction back."""
+
+    async def proposals(self, request: ProposalsRequest) -> ProposalPage:
+        """Return a page of proposed facts."""
+
+    async def settle_proposal(self, request: SettleProposalRequest) -> ProposalSettled:
+        """Remember a proposed fact, or decline it."""
 
     async def status(self) -> Status:
         """Return the state in numbers."""

@@ -22,7 +22,7 @@ MAX_ANSWERS = 100
 
 IMPORTED_FIELDS = (
     "text", "speaker", "created_at", "session", "area", "kind", "scope", "language", "tags", "source", "expires_at",
-    "valid_to", "superseded_by",
+    "valid_to", "superseded_by", "derived_from",
 )  # fmt: skip
 
 

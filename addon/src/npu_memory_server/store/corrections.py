@@ -64,7 +64,7 @@ def said_before(connection: sqlite3.Connection, record: Record, count: int) -> l
 def corrects_on_request(connection: sqlite3.Connection, stored: StoredRecord) -> bool:
     """Return whether somebody has said which memory this one corrects."""
     row = connection.execute(
-        "SELECT 1 FROM memory WHERE superseded_by = ? AND slot NOT IN "
+        "SELECT 1 FROM memory WHERE superseded_by = ? AND derived_from IS NULL AND slot NOT IN "
         "(SELECT old_slot FROM correction WHERE new_slot = ?)",
         (stored.record.id, stored.slot),
     ).fetchone()

@@ -17,8 +17,10 @@ from ..wire import MAX_FRAME_BYTES, Kind, Outcome
 
 COLUMNS = (
     "slot, id, text, kind, speaker, scope, session, area, source, language, tags, created_ms, utc_offset_seconds, "
-    "valid_from_ms, valid_to_ms, superseded_by, expires_ms, secrets, is_instruction"
+    "valid_from_ms, valid_to_ms, superseded_by, expires_ms, secrets, is_instruction, derived_from"
 )
+DERIVED_FROM = "EXISTS (SELECT 1 FROM json_each(derived_from) WHERE value = ?1)"
+"""Of a fact, whether the memory with this id is among its sources."""
 IDS_A_QUERY = 500
 MAX_INTEGER = 2**63 - 1
 TURNS_BEFORE = 6
@@ -37,12 +39,12 @@ class StoredRecord:
 
 @dataclass(frozen=True, slots=True)
 class Addition:
-    """What a write did: the new record if there is one, and the older one that it has closed."""
+    """What a write did: the new record if there is one, and the older ones that it has closed."""
 
     memory_id: str
     outcome: Outcome
     added: StoredRecord | None = None
-    closed: StoredRecord | None = None
+    closed: tuple[StoredRecord, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,25 +66,25 @@ class Filter:
     kind: Kind | None = None
     speaker: str | None = None
     include_past: bool = True
+    session: str | None = None
 
 
 def add(connection: sqlite3.Connection, record: Record, now: datetime, corrects: str | None = None) -> Addition:
     """Store `record`, and close the memory that it corrects.
 
     A memory that is there already with the same text is a duplicate, and so is not stored again. A turn whose text, or
-    anything whose id, was forgotten on request is not learnt again; saying it anew as a fact or a note lifts that.
-    Raises `NotFoundError` and `ConflictError`.
+    anything whose id or whose source, was forgotten on request is not learnt again; saying it anew as a fact or a note
+    lifts that. Raises `NotFoundError` and `ConflictError`.
     """
     there = find(connection, record.id)
     if there is not None:
         if there.record.text != record.text:
             raise ConflictError("Another memory has this id already.")
         return Addition(record.id, Outcome.DUPLICATE)
-    digest = _digest(connection, record.text)
-    if _is_forgotten(connection, record, digest):
+    if is_forgotten(connection, record):
         return Addition(record.id, Outcome.FORGOTTEN)
-    connection.execute("DELETE FROM tombstone WHERE digest = ?", (digest,))
-    closed = _close(connection, corrects, record) if corrects else None
+    connection.execute("DELETE FROM tombstone WHERE digest = ?", (digest_of(connection, record.text),))
+    closed = following(connection, [_close(connection, corrects, record)]) if corrects else ()
     row = _row_from_record(record)
     insert = f"INSERT INTO memory ({COLUMNS}) VALUES (NULL{', ?' * len(row)}) RETURNING slot"
     slot: int = connection.execute(insert, row).fetchone()[0]
@@ -106,21 +108,22 @@ def _close(connection: sqlite3.Connection, corrected_id: str, record: Record) ->
 def forget(connection: sqlite3.Connection, memory_ids: Sequence[str], now: datetime) -> Removal:
     """Remove memories and their vectors and leave tombstones; all of them, or none and `NotFoundError`.
 
-    A memory that a forgotten one had closed as its correction holds again.
+    What was derived from them goes too. A memory that a forgotten one had closed as its correction holds again.
     """
     found = [find(connection, memory_id) for memory_id in dict.fromkeys(memory_ids)]
     if unknown := sum(stored is None for stored in found):
         raise NotFoundError(f"Nothing was forgotten: {unknown} of the given ids belong to no memory.")
-    removed = tuple(stored for stored in found if stored is not None)
+    removed = _with_derived(connection, [stored for stored in found if stored is not None])
     for stored in removed:
-        tombstone = (stored.record.id, _digest(connection, stored.record.text), milliseconds(now))
+        tombstone = (stored.record.id, digest_of(connection, stored.record.text), milliseconds(now))
         connection.execute("INSERT OR REPLACE INTO tombstone VALUES (?, ?, ?)", tombstone)
     return Removal(removed, _remove(connection, removed))
 
 
 def purge_expired(connection: sqlite3.Connection, now: datetime) -> int:
     """Remove what was only to be kept until a moment that has passed, as if it had never been; returns how many."""
-    expired = tuple(_records(connection, "WHERE expires_ms IS NOT NULL AND expires_ms <= ?", (milliseconds(now),)))
+    tail = "WHERE expires_ms IS NOT NULL AND expires_ms <= ?"
+    expired = _with_derived(connection, list(_records(connection, tail, (milliseconds(now),))))
     _remove(connection, expired)
     return len(expired)
 
@@ -138,11 +141,50 @@ def _remove(connection: sqlite3.Connection, removed: Sequence[StoredRecord]) -> 
                 valid_to = old.record.valid_to if newer else None
                 relinked.append(StoredRecord(old.slot, replace(old.record, valid_to=valid_to, superseded_by=newer)))
         connection.execute("DELETE FROM memory WHERE slot = ?", (stored.slot,))
+        connection.execute(f"DELETE FROM derivation WHERE id = ?1 OR {DERIVED_FROM}", (stored.record.id,))
     connection.executemany(
         "UPDATE memory SET valid_to_ms = ?, superseded_by = ? WHERE slot = ?",
         [(_optional_milliseconds(old.record.valid_to), old.record.superseded_by, old.slot) for old in relinked],
     )
-    return tuple(relinked)
+    return following(connection, relinked)
+
+
+def derived(connection: sqlite3.Connection, memory_id: str) -> list[StoredRecord]:
+    """Return the facts that were made of a memory."""
+    return list(_records(connection, f"WHERE derived_from IS NOT NULL AND {DERIVED_FROM}", (memory_id,)))
+
+
+def _with_derived(connection: sqlite3.Connection, records: Sequence[StoredRecord]) -> tuple[StoredRecord, ...]:
+    """Return records, and behind them those that were derived from them."""
+    found = {stored.slot: stored for stored in records}
+    waiting = list(records)
+    while waiting:
+        for one in derived(connection, waiting.pop().record.id):
+            if one.slot not in found:
+                found[one.slot] = one
+                waiting.append(one)
+    return tuple(found.values())
+
+
+def following(connection: sqlite3.Connection, changed: Sequence[StoredRecord]) -> tuple[StoredRecord, ...]:
+    """Return records that were closed or hold again, and the facts derived from them, which hold as long as they do.
+
+    A fact of several sources holds until the first of them does no longer.
+    """
+    facts = {fact.slot: fact for stored in changed for fact in derived(connection, stored.record.id)}
+    followed = []
+    for fact in facts.values():
+        sources = [source for one in fact.record.derived_from if (source := find(connection, one))]
+        ended = [(one.record.valid_to, one.record.superseded_by) for one in sources if one.record.valid_to]
+        valid_to, superseded_by = min(ended, key=lambda end: end[0]) if ended else (None, None)
+        if (valid_to, superseded_by) != (fact.record.valid_to, fact.record.superseded_by):
+            connection.execute(
+                "UPDATE memory SET valid_to_ms = ?, superseded_by = ? WHERE slot = ?",
+                (_optional_milliseconds(valid_to), superseded_by, fact.slot),
+            )
+            record = replace(fact.record, valid_to=valid_to, superseded_by=superseded_by)
+            followed.append(StoredRecord(fact.slot, record))
+    return (*changed, *followed)
 
 
 def find(connection: sqlite3.Connection, memory_id: str) -> StoredRecord | None:
@@ -261,6 +303,9 @@ def _where(filters: Filter) -> tuple[str, list[Any]]:
     if filters.kind is not None:
         clauses.append("kind = ?")
         values.append(filters.kind.value)
+    if filters.session is not None:
+        clauses.append("session = ?")
+        values.append(filters.session)
     if filters.speaker is not None:
         clauses.append("speaker = ?")
         values.append(filters.speaker)
@@ -269,15 +314,19 @@ def _where(filters: Filter) -> tuple[str, list[Any]]:
     return " AND ".join(clauses), values
 
 
-def _is_forgotten(connection: sqlite3.Connection, record: Record, digest: bytes) -> bool:
-    if connection.execute("SELECT 1 FROM tombstone WHERE id = ?", (record.id,)).fetchone():
+def is_forgotten(connection: sqlite3.Connection, record: Record) -> bool:
+    """Return whether this was forgotten on request, so that it is not learnt again."""
+    ids = (record.id, *record.derived_from)
+    marks = ", ".join("?" * len(ids))
+    if connection.execute(f"SELECT 1 FROM tombstone WHERE id IN ({marks})", ids).fetchone():
         return True
+    digest = digest_of(connection, record.text)
     same_text = connection.execute("SELECT 1 FROM tombstone WHERE digest = ?", (digest,)).fetchone()
-    return record.kind is Kind.TURN and same_text is not None
+    return (record.kind is Kind.TURN or record.derived_from != ()) and same_text is not None
 
 
-def _digest(connection: sqlite3.Connection, text: str) -> bytes:
-    """Keyed, so that a tombstone alone does not give away a short text by trying."""
+def digest_of(connection: sqlite3.Connection, text: str) -> bytes:
+    """Return what is left of a text: keyed, so that alone it does not give away a short text by trying."""
     normalized = " ".join(text.casefold().split())
     return hmac.new(_property(connection, "digest_key"), normalized.encode(), hashlib.sha256).digest()
 
@@ -312,6 +361,7 @@ def _record_from_row(row: Sequence[Any]) -> Record:
         expires_at=_optional_moment(row[16], offset),
         secrets=tuple((int(start), int(end)) for start, end in json.loads(row[17] or "[]")),
         is_instruction=bool(row[18]),
+        derived_from=tuple(json.loads(row[19] or "[]")),
     )
 
 
@@ -336,6 +386,7 @@ def _row_from_record(record: Record) -> tuple[Any, ...]:
         _optional_milliseconds(record.expires_at),
         json.dumps(record.secrets),
         record.is_instruction,
+        json.dumps(record.derived_from) if record.derived_from else None,
     )
 
 

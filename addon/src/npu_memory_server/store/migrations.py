@@ -81,6 +81,19 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
         "CREATE INDEX memory_expiring ON memory (expires_ms) WHERE expires_ms IS NOT NULL",
         "CREATE INDEX memory_not_looked_at ON memory (slot) WHERE secrets IS NULL",
     ),
+    # Facts that a language model has made of what was said: those that are stored name their sources (a JSON list of
+    # ids); those that wait, and those that were declined, of which nothing but a keyed digest is left, are here alone.
+    (
+        "ALTER TABLE memory ADD COLUMN derived_from TEXT",
+        "CREATE INDEX memory_derived ON memory (slot) WHERE derived_from IS NOT NULL",
+        """CREATE TABLE derivation (
+            number INTEGER PRIMARY KEY AUTOINCREMENT,
+            id TEXT NOT NULL UNIQUE,
+            digest BLOB NOT NULL UNIQUE,
+            text TEXT,
+            derived_from TEXT NOT NULL
+        ) STRICT""",
+    ),
 )
 
 

@@ -33,9 +33,13 @@ from ..wire import (
     Page,
     Prepared,
     PrepareRequest,
+    ProposalPage,
+    ProposalSettled,
+    ProposalsRequest,
     RecallRequest,
     RememberRequest,
     RevertCorrectionRequest,
+    SettleProposalRequest,
     Status,
     StatusRequest,
     Stored,
@@ -118,6 +122,14 @@ class RemoteMemory(asyncio.BufferedProtocol):
     async def revert_correction(self, request: RevertCorrectionRequest) -> CorrectionSettled:
         """Ask the server to take a correction back. Raises `NpuMemoryError`."""
         return await self._ask(request, CorrectionSettled)
+
+    async def proposals(self, request: ProposalsRequest) -> ProposalPage:
+        """Ask the server for a page of proposed facts. Raises `NpuMemoryError`."""
+        return await self._ask(request, ProposalPage)
+
+    async def settle_proposal(self, request: SettleProposalRequest) -> ProposalSettled:
+        """Have the server remember a proposed fact, or decline it. Raises `NpuMemoryError`."""
+        return await self._ask(request, ProposalSettled)
 
     async def prepare(self) -> Prepared:
         """Tell the server that somebody is about to speak. Raises `NpuMemoryError`."""
