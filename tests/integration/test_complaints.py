@@ -1,9 +1,9 @@
 """What users of other memories for Assist complain about, each as a test of this one.
 
-Forgetting by voice and "it says saved and saved nothing" are in test_voice.py, a list to look at and to delete from in
-test_forgetting.py.
+Facts that were invented (7) are in test_distilling.py, facts that contradict each other (6) with the server's tests.
 """
 
+import asyncio
 from datetime import timedelta
 from typing import Any
 
@@ -25,9 +25,10 @@ from tests.integration.agent import AGENT, ASSISTANT, RecordingAgent, add_agent
 from tests.integration.conftest import AddEntry
 from tests.integration.memory_server import MemoryServer
 from tests.integration.speaker import Speaker
-from tests.integration.test_conversation import remembered, say
+from tests.integration.test_conversation import back, remembered, say
 from tests.integration.test_delivery import Deaf
 from tests.integration.test_overheard import settled
+from tests.integration.test_voice import Person
 
 TOLD = "The boiler was serviced on the third of March."
 ASKED = "When was the boiler serviced?"
@@ -111,6 +112,28 @@ async def test_4_what_was_stored_is_recalled_also_without_punctuation_and_mishea
     assert said.text in agent.turns[-1].system
 
 
+async def test_5_it_forgets_and_corrects_by_voice_what_was_meant_and_nothing_else(
+    home: HomeAssistant, memory_server: MemoryServer, agent: RecordingAgent, add_entry: AddEntry, memory: MemoryClient
+) -> None:
+    await add_entry(memory_server.entry_data, OPTIONS | {"capture": "explicit"})
+    somebody, guest = Person(home), Person(home, device_id="hall")
+    for said in (TOLD, "The bins go out on Monday.", "The spare key is with Joost."):
+        await somebody.hears(f"Remember that {said}")
+    await somebody.hears("No, it is with Anna.")
+    key = next(m for m in await remembered(memory, 4) if "Joost" in m.text)
+    assert key.superseded_by
+    asked = await somebody.hears("Forget that the boiler was serviced.")
+    assert TOLD in asked
+    await guest.hears("Yes.")
+    assert TOLD in {m.text for m in await remembered(memory, 4)}
+    await somebody.hears("Yes.")
+    left = {m.text for m in await remembered(memory, 3)}
+    assert TOLD not in left
+    assert "The bins go out on Monday." in left
+    await somebody.hears("When was the boiler serviced?")
+    assert TOLD not in agent.turns[-1].system
+
+
 async def test_9_who_is_speaking_decides_what_my_means(
     home: HomeAssistant, memory_server: MemoryServer, agent: RecordingAgent, add_entry: AddEntry, memory: MemoryClient
 ) -> None:
@@ -123,6 +146,28 @@ async def test_9_who_is_speaking_decides_what_my_means(
         await say(home, "Which number does my locker have?", context=Context(user_id=user.id))
         assert own in agent.turns[-1].system
         assert other not in agent.turns[-1].system
+
+
+async def test_8_single_memories_are_shown_corrected_and_deleted(
+    home: HomeAssistant, assistant: MockConfigEntry, memory: MemoryClient
+) -> None:
+    async def act(action: str, **data: Any) -> Any:
+        return await home.services.async_call("npu_memory", action, data, blocking=True, return_response=True)
+
+    await say(home, TOLD)
+    await say(home, "The spare key is with Joost.")
+    await remembered(memory, 4)
+    shown = (await act("recall", text=ASKED, top_k=10))["memories"]
+    boiler = next(one for one in shown if one["text"] == TOLD)
+    assert boiler["created_at"]
+    await act("correct", memory_id=boiler["id"], text="The boiler was serviced on the fourth of March.")
+    shown = (await act("recall", text=ASKED, top_k=10))["memories"]
+    assert shown[0]["text"] == "The boiler was serviced on the fourth of March."
+    assert next(one for one in shown if one["id"] == boiler["id"])["valid_to"]
+    await act("forget", memory_ids=[boiler["id"]])
+    shown = (await act("recall", text=ASKED, top_k=10))["memories"]
+    assert boiler["id"] not in {one["id"] for one in shown}
+    assert any("Joost" in one["text"] for one in shown)
 
 
 async def test_10_servers_assistants_and_rooms_do_not_mix_what_belongs_to_one(
@@ -168,3 +213,23 @@ async def test_11_what_home_assistant_handles_itself_is_not_missing(
     assert [m.text for m in await remembered(memory, 2)] == [TOLD, "Of course."]
     await speaker.say(pipeline, ASKED)
     assert TOLD in agent.turns[-1].system
+
+
+async def test_12_it_says_remembered_when_it_is_and_at_no_other_time(
+    home: HomeAssistant,
+    assistant: MockConfigEntry,
+    agent: RecordingAgent,
+    memory_server: MemoryServer,
+    memory: MemoryClient,
+) -> None:
+    somebody = Person(home)
+    assert (await somebody.hears(f"Remember that {TOLD}")).startswith("Remembered")
+    memory_server.kill()
+    assert "could not remember" in await somebody.hears("Remember that the bins go out on Monday.")
+    await asyncio.to_thread(memory_server.start)
+    await back(assistant)
+    somebody.conversation_id = None
+    await somebody.hears(ASKED)
+    assert TOLD in agent.turns[-1].system
+    await somebody.hears("On which day do the bins go out?")
+    assert "Monday" not in agent.turns[-1].system

@@ -105,8 +105,56 @@ async def test_the_server_hangs(
     for _ in range(TURNS):
         assert (await answered(home, entry)).outcome is Outcome.TOO_LATE
     assert told(caplog) == ["WARNING"]
+    assert entry.state is ConfigEntryState.LOADED
     memory_server.thaw()
     await until(lambda: entry.runtime_data.client.connected)
+    while (await answered(home, entry)).outcome not in (Outcome.GIVEN, Outcome.NOTHING_RELEVANT):
+        pass
+    assert told(caplog) == ["WARNING", "INFO"]
+
+
+async def test_the_server_hangs_until_the_connection_is_given_up(
+    home: HomeAssistant,
+    entry: MockConfigEntry,
+    memory_server: MemoryServer,
+    caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(client_module, "PONG_SECONDS", 0.2)
+    monkeypatch.setattr(client_module, "CONNECT_SECONDS", 0.3)
+    caplog.set_level(logging.INFO)
+    memory_server.freeze()
+    assert (await answered(home, entry)).outcome is Outcome.TOO_LATE
+    await away(entry)
+    for _ in range(TURNS):
+        assert (await answered(home, entry)).outcome is Outcome.NOT_CONNECTED
+    assert entry.state is ConfigEntryState.LOADED
+    assert told(caplog) == ["WARNING", "ERROR"]
+    memory_server.thaw()
+    monkeypatch.undo()
+    await back(entry)
+
+
+async def test_the_server_accepts_and_never_answers_from_the_start(
+    home: HomeAssistant,
+    agent: RecordingAgent,
+    add_entry: AddEntry,
+    caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(client_module, "CONNECT_SECONDS", 0.3)
+    async with faults.listening(faults.silent) as port:
+        data = {"host": "127.0.0.1", "port": port, "token": faults.TOKEN}
+        alone = await add_entry(data, unique_id="alone")
+        assert alone.state is ConfigEntryState.SETUP_RETRY
+        await home.config_entries.async_remove(alone.entry_id)
+        caplog.clear()
+        entry = await add_entry(data, OPTIONS)
+        assert entry.state is ConfigEntryState.LOADED
+        for _ in range(TURNS):
+            assert (await answered(home, entry)).outcome is Outcome.NOT_CONNECTED
+        assert told(caplog).count("ERROR") == 1
+        await home.config_entries.async_unload(entry.entry_id)
 
 
 async def test_the_server_is_slow(
@@ -132,14 +180,20 @@ async def test_the_server_is_slow(
 
 
 async def test_the_server_is_killed_in_mid_request(
-    home: HomeAssistant, entry: MockConfigEntry, memory_server: MemoryServer
+    home: HomeAssistant, entry: MockConfigEntry, memory_server: MemoryServer, caplog: pytest.LogCaptureFixture
 ) -> None:
+    caplog.set_level(logging.INFO)
     memory_server.freeze()
     turn = asyncio.create_task(answered(home, entry))
     await asyncio.sleep(BUDGET_MS / 4000)
     memory_server.kill()
     assert (await turn).outcome in (Outcome.NOT_CONNECTED, Outcome.TOO_LATE)
+    await away(entry)
     assert entry.state is ConfigEntryState.LOADED
+    assert told(caplog).count("ERROR") == 1
+    await asyncio.to_thread(memory_server.start)
+    await back(entry)
+    assert (await answered(home, entry)).outcome in REACHED
 
 
 async def test_the_server_comes_back_with_another_token(
