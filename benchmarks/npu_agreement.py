@@ -2,9 +2,10 @@
 
     script/benchmark npu_agreement [--json FILE] [--vectors FILE]
 
-Stores the sample household three times and asks its 300 questions: with the vectors of the FP16 model for the NPU, as
-Rockchip's simulator computes them, with those of the 8-bit model that the CPU runs, and with the original's in FP32.
-Then it compares the lists of the first five memories.
+Stores the sample household and asks its 300 questions: with the vectors of the FP16 model for the NPU, as Rockchip's
+simulator computes them, with those of the 8-bit model that the CPU runs, and with the original's in FP32; then stores
+with one of them and asks with another, as happens while an NPU is switched on or off, or fails. It compares the lists
+of the first five memories, and counts the questions whose answer is among them.
 """
 
 from __future__ import annotations
@@ -13,7 +14,6 @@ import argparse
 import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
-from itertools import combinations
 import json
 import os
 from pathlib import Path
@@ -45,6 +45,7 @@ from npu_memory_server.embedding.manifest import (
 from npu_memory_server.embedding.onnx_session import OnnxSession
 from npu_memory_server.embedding.pooling import Vector
 from npu_memory_server.embedding.tokenizing import TextTokenizer
+from npu_memory_server.evaluation import Judged, ranking
 from npu_memory_server.npu.tables import Ids
 from npu_memory_server.settings import EMBEDDER
 from npu_memory_server.wire import Reranker, Strategy
@@ -54,8 +55,11 @@ from .quality.memory import filled, settings
 
 FIRST = 5
 NPU, INT8, FP32 = "NPU, FP16 (simulator)", "CPU, 8 bits", "CPU, FP32"
-Found = Mapping[str, Sequence[tuple[str, ...]]]
-"""The ids of the memories found for each question, by the name of the setting."""
+MIXED = ((NPU, FP32), (FP32, NPU), (NPU, INT8), (INT8, NPU), (INT8, FP32))
+"""With what is stored, and with what is asked then."""
+HALF = f"half {INT8}, half {NPU}"
+Found = Mapping[str, Sequence[Judged]]
+"""What was found for each question, by the name of the setting."""
 
 
 class RecordingEncoder(OnnxEncoder):
@@ -91,11 +95,48 @@ class SimulatedEncoder:
 
 
 @dataclass(frozen=True, slots=True)
+class SplitEncoder:
+    """What memories are embedded with, and what questions are."""
+
+    memories: Encoder
+    questions: Encoder
+    backend: Backend = Backend.CPU
+    lanes: int = 0
+
+    def encode(self, ids: Ids, *, bulk: bool) -> Encoded:
+        """Encode one window, int64 [n]."""
+        return (self.memories if bulk else self.questions).encode(ids, bulk=bulk)
+
+    def confirm(self) -> bool:
+        """Return True: nothing can have gone wrong since."""
+        return True
+
+
+@dataclass(frozen=True, slots=True)
+class HalfEncoder:
+    """Every other text, whatever it is, with one encoder and the rest with another."""
+
+    one: Encoder
+    other: Encoder
+    backend: Backend = Backend.CPU
+    lanes: int = 0
+
+    def encode(self, ids: Ids, *, bulk: bool) -> Encoded:
+        """Encode one window, int64 [n]."""
+        return (self.one if int(ids.sum()) % 2 else self.other).encode(ids, bulk=bulk)
+
+    def confirm(self) -> bool:
+        """Return True: nothing can have gone wrong since."""
+        return True
+
+
+@dataclass(frozen=True, slots=True)
 class Agreement:
     """How the first five agree in a setting, over so many questions.
 
     same: share of questions whose five are the same, whatever the order. identical: in the same order as well. shared:
-    share of the memories that are in both. first: share of questions with the same first memory.
+    share of the memories that are in both. first: share of questions with the same first memory. answered: share of
+    answerable questions with an answer among the five of `one`.
     """
 
     setting: str
@@ -106,6 +147,7 @@ class Agreement:
     identical: float
     shared: float
     first: float
+    answered: float
 
 
 def main() -> None:
@@ -117,7 +159,8 @@ def main() -> None:
     arguments = parser.parse_args()
     figures = asyncio.run(measure(arguments.source, arguments.vectors))
     header = ["setting", "one", "other", "same five", "in the same order", "memories shared", "same first"]
-    shares = [(made.same, made.identical, made.shared, made.first) for made in figures]
+    header.append("one answers")
+    shares = [(made.same, made.identical, made.shared, made.first, made.answered) for made in figures]
     rows = [
         [made.setting, made.one, made.other, *(f"{value:.1%}" for value in values)]
         for made, values in zip(figures, shares, strict=True)
@@ -134,15 +177,27 @@ async def measure(source: Path | None, vectors: Path | None) -> list[Agreement]:
     corpus = household()
     recording = RecordingEncoder(_session(folder, manifest, Precision.INT8))
     found = {INT8: await ask(corpus, folder, manifest, recording, INT8)}
-    found[FP32] = await ask(corpus, folder, manifest, OnnxEncoder(_session(folder, manifest, Precision.FP32)), FP32)
     answers = read_on_simulator(list(recording.windows.values()), source)
     if vectors:
         write_vectors(vectors, answers)
-    found[NPU] = await ask(corpus, folder, manifest, SimulatedEncoder(answers), NPU)
+    encoders: dict[str, Encoder] = {
+        NPU: SimulatedEncoder(answers),
+        INT8: OnnxEncoder(_session(folder, manifest, Precision.INT8)),
+        FP32: OnnxEncoder(_session(folder, manifest, Precision.FP32)),
+    }
+    pairs = [(NPU, FP32), (NPU, INT8), (FP32, INT8)]
+    for name in (NPU, FP32):
+        found[name] = await ask(corpus, folder, manifest, encoders[name], name)
+    encoders[HALF] = HalfEncoder(encoders[INT8], encoders[NPU])
+    for stored, asked in (*MIXED, (HALF, NPU)):
+        name = f"{stored} stored, {asked} asked"
+        encoder = SplitEncoder(encoders[stored], encoders[asked])
+        found[name] = await ask(corpus, folder, manifest, encoder, name)
+        pairs.append((name, NPU))
     return [
         compare(setting, one, other, found[one][setting], found[other][setting])
         for setting in found[NPU]
-        for one, other in combinations((NPU, FP32, INT8), 2)
+        for one, other in pairs
     ]
 
 
@@ -162,7 +217,7 @@ async def ask(corpus: Corpus, folder: Path, manifest: ModelManifest, encoder: En
                 for asked in corpus.questions
             ]
             judged = (await ask_all(memory, questions, f"{name}, {setting}")).judged
-            found[setting] = [one.found for one in judged]
+            found[setting] = judged
     return found
 
 
@@ -203,11 +258,10 @@ def write_vectors(path: Path, answers: Mapping[bytes, tuple[Vector, Vector]]) ->
     )
 
 
-def compare(
-    setting: str, one: str, other: str, first: Sequence[tuple[str, ...]], second: Sequence[tuple[str, ...]]
-) -> Agreement:
+def compare(setting: str, one: str, other: str, first: Sequence[Judged], second: Sequence[Judged]) -> Agreement:
     """Compare two ways over the same questions."""
-    pairs = [(mine[:FIRST], theirs[:FIRST]) for mine, theirs in zip(first, second, strict=True)]
+    pairs = [(mine.found[:FIRST], theirs.found[:FIRST]) for mine, theirs in zip(first, second, strict=True)]
+    good = ranking(first)
     return Agreement(
         setting=setting,
         one=one,
@@ -218,6 +272,7 @@ def compare(
         shared=sum(len(set(mine) & set(theirs)) for mine, theirs in pairs)
         / max(1, sum(max(len(mine), len(theirs)) for mine, theirs in pairs)),
         first=float(np.mean([mine[:1] == theirs[:1] for mine, theirs in pairs])),
+        answered=good.hit_5.value if good else 0.0,
     )
 
 

@@ -40,7 +40,7 @@ class Indexes:
         self._reading = threading.Lock()
         self._behind = False
         self._retriever = loaded.retriever
-        self._embedder_number = loaded.embedder_number
+        self._comparable = loaded.comparable
         self._lookup = Lookup(loaded.reader, loaded.retriever, count_tokens)
         self._lock = threading.Lock()
 
@@ -143,7 +143,7 @@ class Indexes:
 
     def faults(self, pending: AbstractSet[int]) -> list[str]:
         """Return what is wrong with the database or between it and the indexes. Raises `StorageError`."""
-        return self.read(lambda reader: faults(reader, self._retriever, self._embedder_number, pending))
+        return self.read(lambda reader: faults(reader, self._retriever, self._comparable, pending))
 
     def close(self) -> None:
         """Let go of the database."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 import contextlib
 from functools import partial
@@ -46,11 +46,11 @@ class IndexKeeper:
         directory: Path,
         indexes: Indexes,
         writer: GroupCommit,
-        embedder: tuple[str, int, int],
+        embedder: tuple[str, Sequence[int], int],
         reached: Reached,
         let_questions_pass: Callable[[], None],
     ) -> None:
-        """`embedder` is fingerprint, number and dimensions; `reached` says how far the indexes go.
+        """`embedder` is fingerprint, comparable numbers and dimensions; `reached` says how far the indexes go.
 
         `let_questions_pass` waits in a thread while somebody asks.
         """
@@ -58,7 +58,7 @@ class IndexKeeper:
         self._directory = directory
         self._indexes = indexes
         self._writer = writer
-        self._fingerprint, self._number, self._dimensions = embedder
+        self._fingerprint, self._comparable, self._dimensions = embedder
         self._stopping = threading.Event()
         self._thread = ThreadPoolExecutor(1, "npu-memory-indexing")
         self._forgotten = False
@@ -201,7 +201,7 @@ class IndexKeeper:
 
     def _take_in(self, stored: list[StoredRecord], gone: list[int] | tuple[()]) -> None:
         slots = [one.slot for one in stored]
-        made = self._read(lambda reader: dict(vectors.by_slot(reader, self._number, self._dimensions, slots)))
+        made = self._read(lambda reader: dict(vectors.by_slot(reader, self._comparable, self._dimensions, slots)))
         self._indexes.discard(gone)
         for one in stored:
             self._between()

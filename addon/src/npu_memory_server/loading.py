@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Set as AbstractSet
+from collections.abc import Sequence, Set as AbstractSet
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
@@ -12,6 +12,7 @@ import sqlite3
 from . import saving
 from .context.examining import examined
 from .embedding.base import Embedder
+from .embedding.fingerprints import space_of
 from .embedding.projection import REDUCED
 from .records import indexed_text, milliseconds
 from .retrieval.retriever import Indexed, Retriever
@@ -27,8 +28,9 @@ class Loaded:
     """The connections to a database, the indexes of what is in it, and the number of the embedder in it.
 
     `reader` is for questions alone, `background` for everything else that reads. `reached` says how far
-    the indexes go: making those of a large memory takes too long to wait for. `unembedded` are the slots that have no
-    vector yet.
+    the indexes go: making those of a large memory takes too long to wait for. `comparable` are the numbers of all
+    embedders whose vectors may be compared with those of this one, its own among them; `unembedded` are the slots that
+    have no vector of its own yet.
     """
 
     connection: sqlite3.Connection
@@ -36,6 +38,7 @@ class Loaded:
     background: sqlite3.Connection
     retriever: Retriever
     embedder_number: int
+    comparable: tuple[int, ...]
     reached: Reached
     unembedded: list[int]
 
@@ -51,6 +54,9 @@ def load(path: Path, embedder: Embedder, weights: Weights | None = None) -> Load
             connection.execute("BEGIN IMMEDIATE")
             expired = memories.purge_expired(connection, datetime.now(UTC))
             number = vectors.embedder_number(connection, embedder.fingerprint)
+            space = space_of(embedder.fingerprint)
+            known = vectors.embedders(connection).items()
+            comparable = tuple(number for name, number in known if space_of(name) == space)
             for one in list(memories.unexamined(connection)):
                 before = memories.said_before(connection, one.record, one.slot)
                 memories.put_findings(connection, one.slot, examined(one.record, before))
@@ -59,14 +65,14 @@ def load(path: Path, embedder: Embedder, weights: Weights | None = None) -> Load
                 truncate_log(connection)
             reader = open_reader(path)
             background = open_reader(path)
-            fetch_tokens = partial(vectors.tokens, reader, reduced=REDUCED)
+            fetch_tokens = partial(vectors.tokens, reader, embedders=comparable, reduced=REDUCED)
             if memories.total(connection) < saving.LARGE:
                 changes.start_anew(connection)
                 saving.remove_others(path.parent, None)
                 retriever = Retriever(embedder.dimensions, fetch_tokens, weights)
                 for stored in memories.every(connection):
                     retriever.add(indexed(stored))
-                for slot, vector in vectors.every(connection, number, embedder.dimensions):
+                for slot, vector in vectors.every(connection, comparable, embedder.dimensions):
                     retriever.put_vector(slot, vector)
                 reached = Reached(changes.newest(connection))
             else:
@@ -79,7 +85,7 @@ def load(path: Path, embedder: Embedder, weights: Weights | None = None) -> Load
                 else:
                     retriever, reached = Retriever(embedder.dimensions, fetch_tokens, weights), Reached(newest, 0)
             unembedded = vectors.missing(connection, number)
-        return Loaded(connection, reader, background, retriever, number, reached, unembedded)
+        return Loaded(connection, reader, background, retriever, number, comparable, reached, unembedded)
     except (ValueError, OverflowError) as error:
         connection.close()
         raise damaged(path, "a memory in it cannot be read") from error
@@ -106,10 +112,11 @@ def indexed(stored: StoredRecord) -> Indexed:
 
 
 def faults(
-    reader: sqlite3.Connection, retriever: Retriever, embedder_number: int, pending: AbstractSet[int]
+    reader: sqlite3.Connection, retriever: Retriever, comparable: Sequence[int], pending: AbstractSet[int]
 ) -> list[str]:
     """Return what is wrong: pages of the database, and memories or vectors that the indexes lack or have too many of.
 
+    The vectors of `comparable` embedders are those that belong in the indexes.
     The vectors of `pending` slots are on their way: they may be in one and not yet in the other.
     """
     found = [f"database: {line}" for line in integrity_faults(reader, quick=False)]
@@ -118,7 +125,7 @@ def faults(
         found.append(f"indexes: {missing} memories of the database are not indexed")
     if extra := len(retriever.slots() - stored):
         found.append(f"indexes: {extra} indexed memories are not in the database")
-    embedded = {row[0] for row in reader.execute("SELECT slot FROM vector WHERE embedder = ?", (embedder_number,))}
+    embedded = vectors.slots_with_vector(reader, comparable)
     with_vector = retriever.slots() - set(retriever.slots_without_vector())
     if unequal := len((embedded ^ with_vector) - pending):
         found.append(f"indexes: {unequal} vectors are in only one of database and index")

@@ -128,7 +128,7 @@ class Memory:
             self._indexes, self._writer, self._searching, loaded.embedder_number, self.right_of_way
         )
         self._backlog = EmbeddingBacklog(loaded.unembedded, self._embed)
-        made_by = (embedder.fingerprint, loaded.embedder_number, embedder.dimensions)
+        made_by = (embedder.fingerprint, loaded.comparable, embedder.dimensions)
         self._keeper = IndexKeeper(
             path.parent, self._indexes, self._writer, made_by, loaded.reached, self.right_of_way.wait_in_thread
         )
@@ -151,9 +151,9 @@ class Memory:
     ) -> Self:
         """Open the memories in a folder, making them if there are none. Raises `StorageError`.
 
-        The indexes are built from the database; vectors of another embedder count as missing and are made anew in the
-        background. The cross-encoders on the `shelf` become this memory's, which closes it;
-        `weights` are for measuring what each is worth.
+        The indexes are built from the database; vectors of another embedder are made anew in the background, and serve
+        until then if they may be compared with those of this one. The cross-encoders on the `shelf` become this
+        memory's, which closes it; `weights` are for measuring what each is worth.
         """
         path = directory / FILE_NAME
         loaded = await asyncio.to_thread(load, path, embedder, weights)

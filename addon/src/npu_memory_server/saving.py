@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 
 from numpy.typing import NDArray
 
+from .embedding.fingerprints import space_of
 from .retrieval.frozen import Frozen
 from .retrieval.growing import GrowingArray
 from .retrieval.maxsim import Fetch
@@ -132,14 +133,15 @@ def restore(
 ) -> tuple[Retriever, Reached] | None:
     """Return the indexes that were saved under `name`, and how far they go.
 
-    None if they cannot be used: missing, damaged, of another version, or with vectors of another embedder.
+    None if they cannot be used: missing, damaged, of another version, or with vectors that may not be compared with
+    those of `embedder`, a fingerprint.
     """
     if name is None:
         return None
     try:
         header, arrays = read_arrays(index_file(directory, name))
-        made_for = (header["format"], header["embedder"], header["priors"])
-        if made_for != (FORMAT, embedder, _priors(weights or Weights())):
+        made_for = (header["format"], space_of(str(header["embedder"])), header["priors"])
+        if made_for != (FORMAT, space_of(embedder), _priors(weights or Weights())):
             LOGGER.info("The saved indexes are of another version or embedder and are made anew")
             return None
         saved = Saved(list(header["scopes"]), list(header["speakers"]))

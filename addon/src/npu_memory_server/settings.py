@@ -18,12 +18,13 @@ EMBEDDER = "all-MiniLM-L6-v2"
 class Settings:
     """What every command that opens memories needs; `model_directory` is the folder of the model packages.
 
-    `reranker_directory` is the folder of a cross-encoder of the user's own, the one that is called `local`.
+    Without a `precision` the machine decides (`cpu_model`). `reranker_directory` is the folder of a cross-encoder of
+    the user's own, the one that is called `local`.
     """
 
     data_directory: Path
     model_directory: Path
-    precision: Precision = Precision.INT8
+    precision: Precision | None = None
     threads: int = 1
     npu: NpuSettings = field(default_factory=NpuSettings)
     recall: RecallDefaults

@@ -58,7 +58,10 @@ def build_parser(environment: Mapping[str, str]) -> argparse.ArgumentParser:
         help="the folder of the model packages (default: %(default)s)",
     )
     with_model.add_argument(
-        "--precision", type=Precision, choices=list(Precision), default=Precision.INT8, help="of the embedder (int8)"
+        "--precision",
+        type=Precision,
+        choices=list(Precision),
+        help="of the embedder on the CPU (default: int8; beside an NPU fp32, which finds the same memories as the NPU)",
     )
     with_model.add_argument(
         "--threads", type=whole(1, 64), default=1, metavar="N", help="threads of one inference (default: 1)"

@@ -30,6 +30,7 @@ from ..benchmark.reporting import bare_inference, tables
 from ..benchmark.switching import SwitchedEmbedder
 from ..data_directory import DataDirectory
 from ..embedding.base import Embedder
+from ..embedding.choosing import load_cpu
 from ..embedding.embedder import OnnxEmbedder, TextEmbedder
 from ..embedding.projection import load_projection
 from ..errors import InvalidRequestError, StorageError
@@ -118,7 +119,7 @@ async def measured(
         taken_at=datetime.now(UTC).isoformat(timespec="seconds"),
         machine=this_machine(Board(), state),
         model=cpu.manifest.name,
-        precision=settings.precision,
+        precision=cpu.precision,
         threads=settings.threads,
         npu=state.state,
         memories=count,
@@ -182,6 +183,11 @@ def _write(path: Path, content: str) -> None:
 
 
 def _load_cpu(settings: Settings) -> OnnxEmbedder:
-    return OnnxEmbedder.load(
-        settings.model_directory / EMBEDDER, precision=settings.precision, threads=settings.threads
+    return load_cpu(
+        settings.model_directory,
+        EMBEDDER,
+        precision=settings.precision,
+        threads=settings.threads,
+        npu=settings.npu,
+        board=Board(),
     )

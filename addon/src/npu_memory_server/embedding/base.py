@@ -54,7 +54,7 @@ class Embedder(Protocol):
 
     @property
     def fingerprint(self) -> str:
-        """Names everything that shapes a vector; vectors of different fingerprints must not be compared."""
+        """Names everything that shapes a vector; `space_of` it says which others may be compared."""
 
     @property
     def dimensions(self) -> int:

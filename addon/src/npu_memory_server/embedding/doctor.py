@@ -16,7 +16,7 @@ from ..errors import ModelError
 from ..npu.board import CONTAINER_MARKS, DEVICE_NODES, DEVICE_TREE, RENDER_NODE, RUNTIME, Board, is_newer
 from ..npu.settings import NpuSettings
 from ..wire import NpuReport, NpuState
-from .choosing import embedder
+from .choosing import cpu_model, embedder
 from .manifest import FileRole, ModelKind, ModelManifest, Precision, load_manifest, verify_file
 from .npu.package import find_package
 
@@ -47,10 +47,10 @@ class Finding:
 
 
 def examine(
-    models: Path, name: str, *, precision: Precision, threads: int, npu: NpuSettings, board: Board
+    models: Path, name: str, *, precision: Precision | None, threads: int, npu: NpuSettings, board: Board
 ) -> Sequence[Finding]:
     """Look at everything, the most basic things first; nothing raises."""
-    found = [*_model(models / name, precision)]
+    found = [*_model(models, name, precision, npu, board)]
     wanted = npu.enabled is not False
     found += _board(board, wanted=wanted) if _concerns_npu(board, npu) else [_no_npu(board)]
     if _concerns_npu(board, npu) and wanted:
@@ -67,15 +67,17 @@ def _no_npu(board: Board) -> Finding:
     return Finding("NPU", Level.OK, f"none: this is no Rockchip board ({seen}); the CPU does all the work")
 
 
-def _model(folder: Path, precision: Precision) -> Iterator[Finding]:
+def _model(models: Path, name: str, precision: Precision | None, npu: NpuSettings, board: Board) -> Iterator[Finding]:
+    what = "model for the CPU"
     try:
-        manifest = load_manifest(folder)
-        for file in (manifest.file(FileRole.ONNX, precision), manifest.file(FileRole.TOKENIZER)):
-            verify_file(folder, file)
+        chosen = cpu_model(models, name, precision, npu, board)
+        verify_file(chosen.folder, chosen.file)
+        verify_file(models / name, chosen.manifest.file(FileRole.TOKENIZER))
     except ModelError as error:
-        yield Finding("model for the CPU", Level.PROBLEM, f"not usable in {folder}", str(error))
+        yield Finding(what, Level.PROBLEM, f"not usable in {models / name}", str(error))
     else:
-        yield Finding("model for the CPU", Level.OK, f"{manifest.name} {manifest.revision}, {precision}, whole")
+        seen = f"{chosen.manifest.name} {chosen.manifest.revision}, {chosen.precision}, whole"
+        yield Finding(what, Level.NOTE if chosen.advice else Level.OK, seen, chosen.advice)
 
 
 def _board(board: Board, *, wanted: bool) -> Iterator[Finding]:
@@ -207,7 +209,7 @@ def _fitting(what: str, folder: Path, manifest: ModelManifest, board: Board, con
 
 
 def _canaries(
-    models: Path, name: str, precision: Precision, threads: int, npu: NpuSettings, board: Board
+    models: Path, name: str, precision: Precision | None, threads: int, npu: NpuSettings, board: Board
 ) -> Iterator[Finding]:
     try:
         with embedder(models, name, precision=precision, threads=threads, npu=npu, board=board) as chosen:

@@ -15,15 +15,12 @@ from ..errors import ModelError
 from ..wire import NpuReport, NpuState
 from .base import Embedding, EmbeddingTimings
 from .encoding import Encoder, OnnxEncoder
-from .manifest import FileRole, ModelManifest, Precision, load_manifest, verify_file
+from .fingerprints import fingerprint_of
+from .manifest import FileRole, ModelFile, ModelManifest, Precision, load_manifest, verify_file
 from .onnx_session import OnnxSession
 from .pooling import Vector, mean_pool, merge_windows
 from .projection import MAX_TOKENS, TokenVectors, load_projection, reduce
 from .tokenizing import TextTokenizer
-
-PREFIX_POOLING = "own-tokens"
-"""What stands before a text is read but not pooled. Pooled with it, 0.7 points of the household's answers among five
-are lost (docs/decisions/0004): every memory has a date, and a question has none."""
 
 
 def _no_npu() -> NpuReport:
@@ -137,22 +134,30 @@ def _pooled(token_vectors: Vector) -> Vector:
 class OnnxEmbedder(TextEmbedder):
     """Embeds on the CPU, never padded. Blocks; one caller at a time."""
 
-    def __init__(self, directory: Path, manifest: ModelManifest, *, precision: Precision, threads: int) -> None:
-        """Check the files of a model package whose manifest was read, and load them. Raises ModelError."""
-        model = manifest.file(FileRole.ONNX, precision)
+    def __init__(
+        self,
+        directory: Path,
+        manifest: ModelManifest,
+        *,
+        precision: Precision,
+        threads: int,
+        model: tuple[Path, ModelFile] | None = None,
+    ) -> None:
+        """Check the files of a model package whose manifest was read, and load them. Raises ModelError.
+
+        `model` is the ONNX file of that precision in the folder of another package of the same model.
+        """
+        folder, file = model or (directory, manifest.file(FileRole.ONNX, precision))
         tokenizer = manifest.file(FileRole.TOKENIZER)
-        for file in (model, tokenizer):
-            verify_file(directory, file)
+        verify_file(folder, file)
+        verify_file(directory, tokenizer)
         self.manifest: Final = manifest
+        self.precision: Final = precision
         self.tokenizer: Final = TextTokenizer(directory / tokenizer.name, manifest.max_length)
         self.encoder: Final = OnnxEncoder(
-            OnnxSession(directory / model.name, threads=threads, dimensions=manifest.dimensions)
+            OnnxSession(folder / file.name, threads=threads, dimensions=manifest.dimensions)
         )
-        fingerprint = (
-            f"{manifest.name}@{manifest.revision}/{precision}-{model.sha256[:12]}"
-            f"/{tokenizer.sha256[:12]}/{manifest.pooling}-{manifest.max_length}/{PREFIX_POOLING}"
-        )
-        super().__init__(manifest, self.tokenizer, self.encoder, fingerprint)
+        super().__init__(manifest, self.tokenizer, self.encoder, fingerprint_of(manifest, file, tokenizer))
 
     @classmethod
     def load(cls, directory: Path, *, precision: Precision = Precision.INT8, threads: int = 1) -> Self:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 import sqlite3
 
@@ -32,6 +32,11 @@ def embedder_number(connection: sqlite3.Connection, fingerprint: str) -> int:
     return number
 
 
+def embedders(connection: sqlite3.Connection) -> Mapping[str, int]:
+    """Return the fingerprints of all embedders that this database has seen, with their numbers."""
+    return dict(connection.execute("SELECT fingerprint, number FROM embedder").fetchall())
+
+
 def put(connection: sqlite3.Connection, embedder: int, vectors: Sequence[StoredVector]) -> None:
     """Store vectors in place of older ones; those whose memory is gone meanwhile are dropped."""
     connection.executemany(
@@ -41,24 +46,24 @@ def put(connection: sqlite3.Connection, embedder: int, vectors: Sequence[StoredV
     )
 
 
-def every(connection: sqlite3.Connection, embedder: int, dimensions: int) -> Iterator[tuple[int, Vector]]:
-    """Yield (`slot`, float32 [dimensions]) of all vectors that this embedder made and that have its dimensions."""
+def every(connection: sqlite3.Connection, embedders: Sequence[int], dimensions: int) -> Iterator[tuple[int, Vector]]:
+    """Yield (`slot`, float32 [dimensions]) of all vectors that these embedders made and that have the dimensions."""
     rows = connection.execute(
-        "SELECT slot, vector FROM vector WHERE embedder = ? AND tokens IS NOT NULL ORDER BY slot", (embedder,)
+        f"SELECT slot, vector FROM vector WHERE {_made_by(embedders)} AND tokens IS NOT NULL ORDER BY slot", embedders
     )
     return ((slot, np.frombuffer(blob, "<f4")) for slot, blob in rows if len(blob) == dimensions * 4)
 
 
 def by_slot(
-    connection: sqlite3.Connection, embedder: int, dimensions: int, slots: Sequence[int]
+    connection: sqlite3.Connection, embedders: Sequence[int], dimensions: int, slots: Sequence[int]
 ) -> Iterator[tuple[int, Vector]]:
     """Yield what `every` yields, for some slots."""
     for start in range(0, len(slots), SLOTS_A_QUERY):
         some = [int(slot) for slot in slots[start : start + SLOTS_A_QUERY]]
         rows = connection.execute(
-            f"SELECT slot, vector FROM vector WHERE slot IN ({', '.join('?' * len(some))}) AND embedder = ? "
-            "AND tokens IS NOT NULL",
-            (*some, embedder),
+            f"SELECT slot, vector FROM vector WHERE slot IN ({', '.join('?' * len(some))}) "
+            f"AND {_made_by(embedders)} AND tokens IS NOT NULL",
+            (*some, *embedders),
         )
         for slot, blob in rows:
             if len(blob) == dimensions * 4:
@@ -79,13 +84,26 @@ def missing(connection: sqlite3.Connection, embedder: int) -> list[int]:
     return [row[0] for row in rows]
 
 
-def tokens(connection: sqlite3.Connection, slots: Sequence[int], reduced: int) -> dict[int, TokenVectors]:
-    """Return the token vectors of these slots, int8 [tokens, reduced]; those that have none are left out."""
+def slots_with_vector(connection: sqlite3.Connection, embedders: Sequence[int]) -> set[int]:
+    """Return the slots of the memories that have a vector of one of these embedders."""
+    return {row[0] for row in connection.execute(f"SELECT slot FROM vector WHERE {_made_by(embedders)}", embedders)}
+
+
+def tokens(
+    connection: sqlite3.Connection, slots: Sequence[int], embedders: Sequence[int], reduced: int
+) -> dict[int, TokenVectors]:
+    """Return the token vectors of these slots that these embedders made, int8 [tokens, reduced]."""
     found: dict[int, TokenVectors] = {}
     for start in range(0, len(slots), SLOTS_A_QUERY):
         some = [int(slot) for slot in slots[start : start + SLOTS_A_QUERY]]
-        query = f"SELECT slot, tokens FROM vector WHERE slot IN ({', '.join('?' * len(some))})"
-        for slot, blob in connection.execute(query, some):
+        query = (
+            f"SELECT slot, tokens FROM vector WHERE slot IN ({', '.join('?' * len(some))}) AND {_made_by(embedders)}"
+        )
+        for slot, blob in connection.execute(query, (*some, *embedders)):
             if blob and len(blob) % reduced == 0:
                 found[slot] = np.frombuffer(blob, np.int8).reshape(-1, reduced)
     return found
+
+
+def _made_by(embedders: Sequence[int]) -> str:
+    return f"embedder IN ({', '.join('?' * len(embedders))})"
