@@ -141,6 +141,11 @@ class Indexes:
         with self._lock:
             self._retriever.put_vector(slot, vector)
 
+    def reread(self, slots: Sequence[int]) -> None:
+        """Show these memories as they are in the database from now on: it says something else of them."""
+        with self._lock:
+            self._lookup.discard(slots)
+
     def faults(self, pending: AbstractSet[int]) -> list[str]:
         """Return what is wrong with the database or between it and the indexes. Raises `StorageError`."""
         return self.read(lambda reader: faults(reader, self._retriever, self._comparable, pending))

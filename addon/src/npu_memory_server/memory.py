@@ -474,7 +474,10 @@ class Memory:
             await self.right_of_way.wait()
             await self._await(self._searching.submit(self._indexes.put_vector, one.slot, one.vector))
         try:
-            await self._write(lambda connection: vectors.put(connection, self._embedder_number, made))
+            await self._write(
+                lambda connection: vectors.put(connection, self._embedder_number, made),
+                lambda _: self._indexes.reread([one.slot for one in made if one.windows > 1]),
+            )
         except NpuMemoryError as error:
             LOGGER.warning(
                 "%s vectors could not be stored and will be made again at the next start: %s", len(made), error
@@ -500,7 +503,7 @@ class Memory:
                     "Memory %s has no vector, its words alone are found: %s", record.id, type(error).__name__
                 )
                 continue
-            made.append(StoredVector(slot, embedding.vector, embedding.token_vectors))
+            made.append(StoredVector(slot, embedding.vector, embedding.token_vectors, embedding.windows))
         return made
 
     async def _embed_when_possible(self, thread: InferenceThread, embed: Callable[[], Embedding]) -> Embedding:

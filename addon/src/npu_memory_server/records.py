@@ -20,7 +20,8 @@ class Record:
     `valid_to` is set, and `superseded_by` points to the newer memory, when it has been corrected. `secrets` are where
     in the text its secrets stand (first character, the one behind the last), found when it was written;
     `is_instruction` says that it reads as if it were meant to steer a language model. `derived_from` has the ids of the
-    memories that a model has made this one of.
+    memories that a model has made this one of. `windows` is in how many overlapping windows the embedder has read a
+    text that is too long for it, whose vector is their mean; None for one that it has read at once or not yet.
     """
 
     id: str
@@ -41,6 +42,7 @@ class Record:
     secrets: tuple[tuple[int, int], ...] = ()
     is_instruction: bool = False
     derived_from: tuple[str, ...] = ()
+    windows: int | None = None
 
 
 def spoken_date(moment: datetime) -> str:
@@ -105,6 +107,7 @@ def item_from_record(record: Record) -> MemoryItem:
         expires_at=_iso(record.expires_at),
         flags=flags(record),
         derived_from=record.derived_from,
+        windows=record.windows,
     )
 
 

@@ -334,8 +334,9 @@ class Why:
 class MemoryItem:
     """One memory as its readers see it; moments are ISO 8601 with an offset, `score` is the relevance from 0 to 1.
 
-    Without `valid_from` it is valid from when it was said. `why` is there if the question has asked for it. A fact is
-    `derived_from` the memories with these ids, and goes with them.
+    Without `valid_from` it is valid from when it was said. `windows`: in how many overlapping parts a text was read
+    that is too long for the embedder; its vector is their mean. `why` is there if the question has asked for it. A fact
+    is `derived_from` the memories with these ids, and goes with them.
     """
 
     id: str = field(metadata=IDENTIFIER)
@@ -355,6 +356,7 @@ class MemoryItem:
     expires_at: str | None = field(default=None, metadata=MOMENT)
     score: float | None = None
     flags: tuple[Flag, ...] = field(default=(), metadata={"items": len(Flag)})
+    windows: int | None = field(default=None, metadata=between(2, MAX_TEXT_CHARACTERS))
     why: Why | None = None
     derived_from: tuple[str, ...] = field(default=(), metadata={**IDENTIFIER, "items": MAX_SOURCES})
 

@@ -17,7 +17,7 @@ from ..wire import MAX_FRAME_BYTES, Kind, Outcome
 
 COLUMNS = (
     "slot, id, text, kind, speaker, scope, session, area, source, language, tags, created_ms, utc_offset_seconds, "
-    "valid_from_ms, valid_to_ms, superseded_by, expires_ms, secrets, is_instruction, derived_from"
+    "valid_from_ms, valid_to_ms, superseded_by, expires_ms, secrets, is_instruction, derived_from, windows"
 )
 DERIVED_FROM = "EXISTS (SELECT 1 FROM json_each(derived_from) WHERE value = ?1)"
 """Of a fact, whether the memory with this id is among its sources."""
@@ -362,6 +362,7 @@ def _record_from_row(row: Sequence[Any]) -> Record:
         secrets=tuple((int(start), int(end)) for start, end in json.loads(row[17] or "[]")),
         is_instruction=bool(row[18]),
         derived_from=tuple(json.loads(row[19] or "[]")),
+        windows=row[20],
     )
 
 
@@ -387,6 +388,7 @@ def _row_from_record(record: Record) -> tuple[Any, ...]:
         json.dumps(record.secrets),
         record.is_instruction,
         json.dumps(record.derived_from) if record.derived_from else None,
+        record.windows,
     )
 
 

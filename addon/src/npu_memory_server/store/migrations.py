@@ -94,6 +94,8 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
             derived_from TEXT NOT NULL
         ) STRICT""",
     ),
+    # In how many windows a long text was read; not known of those that have their vectors already.
+    ("ALTER TABLE memory ADD COLUMN windows INTEGER",),
 )
 
 

@@ -17,11 +17,15 @@ SLOTS_A_QUERY = 500
 
 @dataclass(frozen=True, slots=True, eq=False)
 class StoredVector:
-    """The vector of a memory, float32 [d], and those of its tokens, int8 [tokens, reduced]."""
+    """The vector of a memory, float32 [d], and those of its tokens, int8 [tokens, reduced].
+
+    windows: in how many overlapping windows the text was read; the vector is their mean.
+    """
 
     slot: int
     vector: Vector
     tokens: TokenVectors
+    windows: int = 1
 
 
 def embedder_number(connection: sqlite3.Connection, fingerprint: str) -> int:
@@ -38,11 +42,19 @@ def embedders(connection: sqlite3.Connection) -> Mapping[str, int]:
 
 
 def put(connection: sqlite3.Connection, embedder: int, vectors: Sequence[StoredVector]) -> None:
-    """Store vectors in place of older ones; those whose memory is gone meanwhile are dropped."""
+    """Store vectors in place of older ones, and in how many windows a long text was read.
+
+    Those whose memory is gone meanwhile are dropped.
+    """
     connection.executemany(
         "INSERT OR REPLACE INTO vector (slot, embedder, vector, tokens) "
         "SELECT slot, ?, ?, ? FROM memory WHERE slot = ?",
         [(embedder, one.vector.astype("<f4").tobytes(), one.tokens.tobytes(), one.slot) for one in vectors],
+    )
+    # Nothing is written for the many that were read at once, and are known to have been.
+    connection.executemany(
+        "UPDATE memory SET windows = ? WHERE slot = ? AND windows IS NOT ?",
+        [(windows, one.slot, windows) for one in vectors for windows in (one.windows if one.windows > 1 else None,)],
     )
 
 
