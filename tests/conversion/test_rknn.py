@@ -21,7 +21,14 @@ from npu_memory_conversion.local import find_recipe
 from npu_memory_conversion.recipe import Target
 from npu_memory_conversion.simulate import NpuOptions
 from npu_memory_conversion.texts import TextReader
-from npu_memory_server.embedding.manifest import FileRole, ModelKind, NpuPrecision, load_manifest, verify_file
+from npu_memory_server.embedding.manifest import (
+    FileRole,
+    ModelKind,
+    NpuPrecision,
+    Precision,
+    load_manifest,
+    verify_file,
+)
 
 from .conftest import MODEL, SECONDS, contents, run, start
 
@@ -30,6 +37,7 @@ pytestmark = pytest.mark.skipif(
 )
 TABLES = ["embeddings.npy", "positions.npy"]
 ALWAYS = ["manifest.json", "report.json", "report.md", "tokenizer.json"]
+FOR_CPU = "model.fp32.onnx"
 
 
 @pytest.fixture(scope="module")
@@ -43,7 +51,7 @@ def package(source: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_the_package_has_a_model_for_each_length_and_the_tables_for_the_host(package: Path) -> None:
-    assert contents(package) == sorted([*ALWAYS, *TABLES, "model.32.rknn", "model.64.rknn"])
+    assert contents(package) == sorted([*ALWAYS, *TABLES, FOR_CPU, "model.32.rknn", "model.64.rknn"])
     manifest = load_manifest(package)
     for file in manifest.files:
         verify_file(package, file)
@@ -57,6 +65,19 @@ def test_the_package_has_a_model_for_each_length_and_the_tables_for_the_host(pac
     words, positions = (np.load(package / name, allow_pickle=False) for name in TABLES)
     assert (words.dtype, words.shape) == (np.float16, (30_522, 384))
     assert (positions.dtype, positions.shape) == (np.float16, (256, 384))
+
+
+def test_what_the_cpu_runs_beside_the_npu_comes_with_it_and_is_the_one_of_the_package_for_the_cpu(
+    package: Path, source: Path, tmp_path: Path
+) -> None:
+    manifest = load_manifest(package)
+    file = manifest.file(FileRole.ONNX, Precision.FP32)
+    assert file.name == FOR_CPU
+    assert manifest.verification[Precision.FP32].cosine_min >= 0.99999
+    assert "For the CPU beside the NPU: model.fp32.onnx" in (package / "report.md").read_text()
+    done = run(MODEL, "--target", "onnx", "--source", source, "--output", tmp_path / "cpu")
+    assert done.returncode == 0, done.stderr
+    assert load_manifest(tmp_path / "cpu").file(FileRole.ONNX, Precision.FP32).sha256 == file.sha256
 
 
 def test_a_model_is_small_names_its_chip_and_takes_no_integers(package: Path) -> None:
@@ -126,7 +147,7 @@ def test_the_table_can_be_inside(small_embedder: Path, tmp_path: Path) -> None:
     options = ("--lengths", "32", "--with-embedding-table")
     done = run(small_embedder, "--target", "rknn", *options, "--output", output)
     assert done.returncode == 0, done.stderr
-    assert contents(output) == sorted([*ALWAYS, "model.32.rknn"])
+    assert contents(output) == sorted([*ALWAYS, FOR_CPU, "model.32.rknn"])
     npu = load_manifest(output).npu
     assert npu is not None
     assert npu.embedding_table is None

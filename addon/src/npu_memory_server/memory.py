@@ -470,9 +470,6 @@ class Memory:
         while not await self._await(self._bulk[0].submit(Priority.MEMORY, self._embedder.confirm)):
             LOGGER.warning("%s memories are embedded again: the NPU could not be believed", len(made))
             made = await self._embed_all(records)
-        for one in made:
-            await self.right_of_way.wait()
-            await self._await(self._searching.submit(self._indexes.put_vector, one.slot, one.vector))
         try:
             await self._write(
                 lambda connection: vectors.put(connection, self._embedder_number, made),
@@ -482,6 +479,10 @@ class Memory:
             LOGGER.warning(
                 "%s vectors could not be stored and will be made again at the next start: %s", len(made), error
             )
+        # Behind the commit: indexes that are being made just now find in the database what they have no row for yet.
+        for one in made:
+            await self.right_of_way.wait()
+            await self._await(self._searching.submit(self._indexes.put_vector, one.slot, one.vector))
         if len(self._backlog) == len(slots) and self._keeper.share == 1:
             # Only once all that waits has its vector: what is decided must not depend on the order of embedding.
             await self._corrector.examine()

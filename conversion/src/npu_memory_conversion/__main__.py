@@ -123,7 +123,8 @@ def main() -> int:
 
 
 def _tell(done: Converted, output: Path) -> None:
-    models = {model.file: model for model in done.report.models}
+    beside = (done.report.for_cpu,) if done.report.for_cpu else ()
+    models = {model.file: model for model in (*done.report.models, *beside)}
     for file in done.manifest.files:
         print(f"{file.name:20} {file.bytes / 1e6:6.1f} MB{_accuracy(models.get(file.name))}")
     for warning in done.report.warnings:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from importlib.metadata import version
 from pathlib import Path
 import shutil
@@ -27,7 +27,7 @@ from .convert_rknn import BARS, chosen_lengths, make_rknn
 from .local import TOKENIZER, local_files
 from .package import check_output, describe, staged, write_manifest
 from .recipe import ModelRecipe, Target
-from .report import JSON_NAME, MARKDOWN_NAME, Report, write
+from .report import JSON_NAME, MARKDOWN_NAME, ModelReport, Report, write
 from .simulate import MASK_BIAS, TARGET, NpuOptions
 from .source import SourceFiles, open_source
 from .tokenizer_settings import write_settings
@@ -53,11 +53,12 @@ class Converted:
 
 @dataclass(frozen=True, slots=True)
 class _Made:
-    """What a target has put into the folder."""
+    """What a target has put into the folder; `verification` of it if that is done already."""
 
     files: tuple[ModelFile, ...]
     report: Report
     npu: NpuModel | None
+    verification: Mapping[Precision, Agreement] = field(default_factory=dict)
 
 
 def convert(
@@ -100,6 +101,7 @@ def convert(
                 *(describe(folder, name, FileRole.TOKENIZER_SETTINGS) for name in settings),
             ),
             tools=made.report.tools,
+            verification=made.verification,
             npu=made.npu,
         )
         done = Converted(manifest, made.report)
@@ -144,7 +146,9 @@ def _verified(done: Converted, folder: Path, recipe: ModelRecipe) -> Converted:
 
 
 def _onnx(folder: Path, weights: EncoderWeights, recipe: ModelRecipe, target: Target, began: float) -> _Made:
-    outcome = make_onnx(folder, weights, recipe, folder / TOKENIZER, PRECISIONS[target])
+    outcome = make_onnx(
+        folder, weights, recipe, folder / TOKENIZER, PRECISIONS[target], is_checked=recipe.source is None
+    )
     models = outcome.models
     report = Report(
         model=recipe.name,
@@ -166,6 +170,7 @@ def _npu(
     folder: Path, weights: EncoderWeights, recipe: ModelRecipe, options: NpuOptions, python: str, began: float
 ) -> _Made:
     outcome = make_rknn(folder, weights, recipe, folder / TOKENIZER, options, python)
+    beside = _beside(folder, weights, recipe)
     tables = tuple(describe(folder, name, FileRole.TABLE) for name in outcome.tables)
     report = Report(
         model=recipe.name,
@@ -182,13 +187,26 @@ def _npu(
         neighbors=outcome.neighbors,
         rank_correlation=outcome.rank_correlation,
         tables={table.name: table.bytes for table in tables},
+        for_cpu=beside,
         harmless=outcome.harmless,
         warnings=outcome.warnings,
     )
     write(report, folder)
     files = tuple(describe(folder, made.file, FileRole.RKNN) for made in outcome.models)
     reports = tuple(describe(folder, name, FileRole.REPORT) for name in (JSON_NAME, MARKDOWN_NAME))
-    return _Made((*files, *tables, *reports), report, outcome.npu)
+    if beside is None or beside.vectors is None:
+        return _Made((*files, *tables, *reports), report, outcome.npu)
+    onnx = describe(folder, beside.file, FileRole.ONNX, Precision.FP32)
+    agreement = Agreement(beside.vectors.mean, beside.vectors.least)
+    return _Made((*files, *tables, onnx, *reports), report, outcome.npu, {Precision.FP32: agreement})
+
+
+def _beside(folder: Path, weights: EncoderWeights, recipe: ModelRecipe) -> ModelReport | None:
+    """Write what the CPU runs beside the NPU, so that both find the same; a cross-encoder has no vectors to share."""
+    if recipe.kind is not ModelKind.EMBEDDER:
+        return None
+    outcome = make_onnx(folder, weights, recipe, folder / TOKENIZER, (Precision.FP32,), is_checked=True)
+    return outcome.models[Precision.FP32]
 
 
 def _tools() -> dict[str, str]:

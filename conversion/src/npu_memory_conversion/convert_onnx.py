@@ -59,7 +59,13 @@ def file_name(recipe: ModelRecipe, precision: Precision) -> str:
 
 
 def make_onnx(
-    folder: Path, weights: EncoderWeights, recipe: ModelRecipe, tokenizer: Path, precisions: Sequence[Precision]
+    folder: Path,
+    weights: EncoderWeights,
+    recipe: ModelRecipe,
+    tokenizer: Path,
+    precisions: Sequence[Precision],
+    *,
+    is_checked: bool,
 ) -> OnnxOutcome:
     """Write a model of each precision into a folder, and check it, unless `verify` will, which knows the original.
 
@@ -69,7 +75,7 @@ def make_onnx(
     pairs = recipe.kind is ModelKind.CROSS_ENCODER
     export = export_cross_encoder if pairs else export_encoder
     exact = export(weights, recipe, Fp32Arithmetic())
-    checked = _texts_to_check(weights, recipe, reader) if recipe.source is None else None
+    checked = _texts_to_check(weights, recipe, reader) if is_checked else None
     bars = {f"{_measure(recipe)}, {precision}": _bar(recipe, precision) for precision in precisions}
     models = {}
     for precision in precisions:

@@ -51,8 +51,9 @@ class ModelReport:
 class Report:
     """A whole conversion.
 
-    checked_with: texts or pairs. bars: what the result had to reach. harmless: warnings of the toolkit that mean
-    nothing, by their meaning, with how often they came; warnings: all others.
+    checked_with: texts or pairs. bars: what the result had to reach. for_cpu: the model that the CPU runs beside an
+    NPU. harmless: warnings of the toolkit that mean nothing, by their meaning, with how often they came; warnings: all
+    others.
     """
 
     model: str
@@ -69,6 +70,7 @@ class Report:
     neighbors: Neighbors | None = None
     rank_correlation: float | None = None
     tables: Mapping[str, int] = field(default_factory=dict)
+    for_cpu: ModelReport | None = None
     harmless: Mapping[str, int] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
 
@@ -102,6 +104,12 @@ def markdown(report: Report) -> Iterator[str]:
     if report.tables:
         yield ""
         yield "Tables for the host: " + ", ".join(f"{name} {size / 1e6:.1f} MB" for name, size in report.tables.items())
+    if report.for_cpu and report.for_cpu.vectors:
+        yield ""
+        yield (
+            f"For the CPU beside the NPU: {report.for_cpu.file}, {report.for_cpu.bytes / 1e6:.1f} MB, least cosine "
+            f"{report.for_cpu.vectors.least:.7f}"
+        )
     yield ""
     what = "pairs" if report.kind == ModelKind.CROSS_ENCODER else "texts"
     yield f"Checked against the FP32 original with {report.checked_with} {what} of all lengths and many languages:"
