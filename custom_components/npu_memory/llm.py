@@ -1,5 +1,6 @@
 """Tools for any language model that Home Assistant talks to: recall, remember, correct, forget."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime
 import hashlib
@@ -18,7 +19,8 @@ import probatio
 from .asker import Asker, who_asks
 from .client import MemoryClientError, RequestFailed
 from .const import DOMAIN, Capture
-from .coordinator import NpuMemoryConfigEntry
+from .conversation import ANSWERING
+from .coordinator import NpuMemoryConfigEntry, NpuMemoryData
 from .errors import action_error
 from .prompt import local_time, one_line, speaker_name
 from .session import SESSIONS
@@ -56,12 +58,12 @@ STATUS = {
 
 @callback
 def async_get_tools(hass: HomeAssistant, llm_context: LLMContext, api_id: str) -> LLMTools | None:
-    """Return the tools if there is a memory server to use; with several, the first answers."""
+    """Return the tools if there is a memory server to use."""
     entries: list[NpuMemoryConfigEntry] = hass.config_entries.async_loaded_entries(DOMAIN)
     if api_id != LLM_API_ASSIST or not entries:
         return None
     tools = (RecallTool, RememberTool, CorrectTool, ForgetTool)
-    return LLMTools(tools=[tool(entries[0]) for tool in tools], prompt=PROMPT)
+    return LLMTools(tools=[tool(entries) for tool in tools], prompt=PROMPT)
 
 
 class MemoryTool(Tool):
@@ -69,10 +71,21 @@ class MemoryTool(Tool):
 
     integration = DOMAIN
 
-    def __init__(self, entry: NpuMemoryConfigEntry) -> None:
-        """Use the memory of an entry."""
-        self.entry = entry
-        self.memory = entry.runtime_data
+    def __init__(self, entries: Sequence[NpuMemoryConfigEntry]) -> None:
+        """Use the memory of one of these entries."""
+        self._entries = entries
+
+    @property
+    def entry(self) -> NpuMemoryConfigEntry:
+        """Return the server of the assistant for which the model answers; for others, the first."""
+        answering = ANSWERING.get()
+        behind = (entry for entry in self._entries if not answering.isdisjoint(entry.subentries))
+        return next(behind, self._entries[0])
+
+    @property
+    def memory(self) -> NpuMemoryData:
+        """Return what belongs to that server."""
+        return self.entry.runtime_data
 
     @override
     async def async_call(self, hass: HomeAssistant, tool_input: ToolInput, llm_context: LLMContext) -> ToolResult:

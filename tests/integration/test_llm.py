@@ -153,6 +153,24 @@ class TestTheTools:
             r.message for r in caplog.records if r.name.startswith("homeassistant.components.llm")
         )
 
+    async def test_a_model_behind_an_assistant_uses_the_memory_of_that_assistant(
+        self,
+        home: HomeAssistant,
+        model: ToolUser,
+        memory_server: MemoryServer,
+        add_entry: AddEntry,
+        memory: MemoryClient,
+    ) -> None:
+        await memory.remember(wire.RememberRequest(text="The number of the locker is 4711."), 10)
+        async with faults.listening(faults.memory_server(faults.healthy)) as port:
+            first = await add_entry({"host": "127.0.0.1", "port": port, "token": faults.TOKEN}, unique_id="first")
+            await add_entry(memory_server.entry_data, {CONF_AGENT: MODEL, "budget_ms": 2000})
+            (behind,) = await Talk(home, model, ASSISTANT).say("Hm?", recall("the number of the locker"))
+            (alone,) = await Talk(home, model).say("Hm?", recall("the number of the locker"))
+            assert "4711" in str(behind["memories"])
+            assert alone["memories"] == []
+            await home.config_entries.async_unload(first.entry_id)
+
     async def test_another_api_than_assist_has_none(self, home: HomeAssistant, entry: MockConfigEntry) -> None:
         from custom_components.npu_memory.llm import async_get_tools
 
