@@ -4,10 +4,12 @@ import asyncio
 from collections import Counter
 from collections.abc import Sequence
 import contextlib
+from contextlib import closing
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 import json
 from pathlib import Path
+import sqlite3
 from typing import Any
 
 from hypothesis import HealthCheck, given, settings, strategies as st
@@ -19,6 +21,7 @@ from npu_memory_server.embedding.embedder import OnnxEmbedder
 from npu_memory_server.errors import ConflictError, InvalidRequestError, NotFoundError
 from npu_memory_server.memory import Memory, RecallDefaults
 from npu_memory_server.records import index_prefix, record_from_request
+from npu_memory_server.store.database import FILE_NAME
 from npu_memory_server.wire import (
     HOUSEHOLD,
     Context,
@@ -528,8 +531,26 @@ async def test_what_has_expired_is_not_found_any_more(tmp_path: Path, open_memor
     await asyncio.sleep((soon - datetime.now(UTC)).total_seconds() + 0.05)
     for strategy in Strategy:
         assert await texts(memory, "parcel", strategy=strategy) == ["The parcel box is green."]
+    assert [found.text for found in await everything(memory)] == ["The parcel box is green."]
     await memory.close()
     assert [found.text for found in await everything(await open_memory(tmp_path))] == ["The parcel box is green."]
+
+
+async def test_what_has_expired_is_deleted_while_the_server_runs(
+    open_memory: OpenMemory, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("npu_memory_server.memory.EXPIRY_SECONDS", 0.05)
+    memory = await open_memory(tmp_path)
+    soon = datetime.now(UTC) + timedelta(seconds=1)
+    await say(memory, "The parcel box is green.")
+    await say(memory, "The parcel comes at noon.", expires_at=soon.isoformat())
+    async with asyncio.timeout(30):
+        while (await memory.status()).memories > 1:  # noqa: ASYNC110 - nobody there could set an event
+            await asyncio.sleep(0.05)
+    assert datetime.now(UTC) > soon
+    await memory.close()
+    with closing(sqlite3.connect(tmp_path / FILE_NAME)) as connection:
+        assert b"comes at noon" not in connection.serialize()
 
 
 async def test_when_a_correction_has_expired_what_it_corrected_holds_again(

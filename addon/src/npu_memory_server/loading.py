@@ -52,7 +52,7 @@ def load(path: Path, embedder: Embedder, weights: Weights | None = None) -> Load
     try:
         with storage_errors(f"The database {path} could not be read"):
             connection.execute("BEGIN IMMEDIATE")
-            expired = memories.purge_expired(connection, datetime.now(UTC))
+            expired = memories.purge_expired(connection, datetime.now(UTC)).removed
             number = vectors.embedder_number(connection, embedder.fingerprint)
             space = space_of(embedder.fingerprint)
             known = vectors.embedders(connection).items()

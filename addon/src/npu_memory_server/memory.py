@@ -39,7 +39,7 @@ from .right_of_way import RightOfWay
 from .store import corrections, derivations, memories, vectors
 from .store.database import FILE_NAME, truncate_log
 from .store.group_commit import GroupCommit
-from .store.memories import Addition, Filter, StoredRecord
+from .store.memories import Addition, Filter, Removal, StoredRecord
 from .store.vectors import StoredVector
 from .wire import (
     HOUSEHOLD,
@@ -78,6 +78,8 @@ LOGGER = logging.getLogger(__name__)
 Result = TypeVar("Result")
 
 TRUNCATE_AGAIN_SECONDS = 2.0
+EXPIRY_SECONDS = 60.0
+"""What has expired is neither found nor listed from then on, and deleted so much later at most."""
 NPU_AGAIN_SECONDS = 5.0
 IDLE_SECONDS = 5.0
 """After so long without a question its code, its weights and the database have begun to leave the caches."""
@@ -133,6 +135,7 @@ class Memory:
             path.parent, self._indexes, self._writer, made_by, loaded.reached, self.right_of_way.wait_in_thread
         )
         self._truncating: asyncio.Task[None] | None = None
+        self._expiring = asyncio.create_task(self._remove_expired(), name="npu-memory-expiry")
         self._started = monotonic()
         self._last_asked = float("-inf")
         self._noting = threading.Lock()
@@ -163,10 +166,11 @@ class Memory:
         """Finish what was begun and let go of the database; what is not embedded yet is embedded at the next start."""
         await self._backlog.close()
         await self._keeper.close()
-        if self._truncating is not None:
-            self._truncating.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._truncating
+        for task in (self._expiring, self._truncating):
+            if task is not None:
+                task.cancel()
+                with contextlib.suppress(asyncio.CancelledError):
+                    await task
         for thread in {self._inference, *self._bulk}:
             await asyncio.to_thread(thread.close)
         if self._shelf is not None:
@@ -264,13 +268,26 @@ class Memory:
         What was derived from them goes too.
         """
         now = datetime.now(UTC)
-        removal = await self._write(
-            lambda connection: memories.forget(connection, request.memory_ids, now), self._indexes.remove
-        )
+        removed = await self._remove(lambda connection: memories.forget(connection, request.memory_ids, now))
+        return Forgotten(id=request.id, memory_ids=tuple(gone.record.id for gone in removed))
+
+    async def _remove(self, removing: Callable[[sqlite3.Connection], Removal]) -> Sequence[StoredRecord]:
+        removal = await self._write(removing, self._indexes.remove)
         self._keeper.forgotten()
         if not await self._await(self._writer.submit_alone(truncate_log)) and self._truncating is None:
             self._truncating = asyncio.create_task(self._truncate_later(), name="npu-memory-truncate")
-        return Forgotten(id=request.id, memory_ids=tuple(gone.record.id for gone in removal.removed))
+        return removal.removed
+
+    async def _remove_expired(self) -> None:
+        """Let go of what was only to be kept until now, as every start does."""
+        while True:
+            await asyncio.sleep(EXPIRY_SECONDS)
+            now = datetime.now(UTC)
+            try:
+                if await self._read(partial(memories.has_expired, now=now)):
+                    await self._remove(partial(memories.purge_expired, now=now))
+            except NpuMemoryError as error:
+                LOGGER.warning("What has expired could not be removed and will be later: %s", error)
 
     async def recall(self, request: RecallRequest, began: float | None = None) -> Context:
         """Find the memories that answer a question, best first, within the question's budget.
@@ -371,6 +388,7 @@ class Memory:
     async def list(self, request: ListRequest) -> Page:
         """Return a page of memories, newest first. Raises `InvalidRequestError` for a wrong cursor."""
         filters = Filter(
+            now_ms=milliseconds(datetime.now(UTC)),
             scopes=request.scopes,
             kind=request.kind,
             speaker=request.speaker,

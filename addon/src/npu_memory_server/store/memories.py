@@ -21,6 +21,7 @@ COLUMNS = (
 )
 DERIVED_FROM = "EXISTS (SELECT 1 FROM json_each(derived_from) WHERE value = ?1)"
 """Of a fact, whether the memory with this id is among its sources."""
+EXPIRED = "WHERE expires_ms IS NOT NULL AND expires_ms <= ?"
 IDS_A_QUERY = 500
 MAX_INTEGER = 2**63 - 1
 TURNS_BEFORE = 6
@@ -60,8 +61,12 @@ class Removal:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Filter:
-    """Which memories a page is made of; None and the empty tuple let everything through."""
+    """Which memories a page is made of; None and the empty tuple let everything through that is still to be kept.
 
+    `now_ms`: since 1970.
+    """
+
+    now_ms: int
     scopes: tuple[str, ...] = ()
     kind: Kind | None = None
     speaker: str | None = None
@@ -120,12 +125,16 @@ def forget(connection: sqlite3.Connection, memory_ids: Sequence[str], now: datet
     return Removal(removed, _remove(connection, removed))
 
 
-def purge_expired(connection: sqlite3.Connection, now: datetime) -> int:
-    """Remove what was only to be kept until a moment that has passed, as if it had never been; returns how many."""
-    tail = "WHERE expires_ms IS NOT NULL AND expires_ms <= ?"
-    expired = _with_derived(connection, list(_records(connection, tail, (milliseconds(now),))))
-    _remove(connection, expired)
-    return len(expired)
+def has_expired(connection: sqlite3.Connection, now: datetime) -> bool:
+    """Return whether something was only to be kept until a moment that has passed."""
+    query = f"SELECT 1 FROM memory {EXPIRED} LIMIT 1"
+    return connection.execute(query, (milliseconds(now),)).fetchone() is not None
+
+
+def purge_expired(connection: sqlite3.Connection, now: datetime) -> Removal:
+    """Remove what was only to be kept until a moment that has passed, as if it had never been."""
+    expired = _with_derived(connection, list(_records(connection, EXPIRED, (milliseconds(now),))))
+    return Removal(expired, _remove(connection, expired))
 
 
 def _remove(connection: sqlite3.Connection, removed: Sequence[StoredRecord]) -> tuple[StoredRecord, ...]:
@@ -295,8 +304,8 @@ def instance_id(connection: sqlite3.Connection) -> str:
 
 
 def _where(filters: Filter) -> tuple[str, list[Any]]:
-    clauses = ["TRUE"]
-    values: list[Any] = []
+    clauses = ["(expires_ms IS NULL OR expires_ms > ?)"]
+    values: list[Any] = [filters.now_ms]
     if filters.scopes:
         clauses.append(f"scope IN ({', '.join('?' * len(filters.scopes))})")
         values += filters.scopes
