@@ -98,23 +98,24 @@ def findings(sizes: Sequence[Size]) -> list[str]:
     """Return a sentence for each thing that was to be shown, met or not."""
     said = []
     for size in sizes:
-        for group in size.groups:
-            for peer in (peer for peer in PEERS if peer.name in group.ways):
-                one = derived(group, peer.name)
-                if peer.is_earlier_system and size.memories == EARLIER_SIZE:
-                    said.append(
-                        _said(size, f"{peer.title}: {one.times_ours:.1f} times ours", AIM_EARLIER, one.times_ours)
-                    )
-                elif peer.is_hybrid and not peer.is_earlier_system:
-                    over = one.over_m_times_ours
-                    said.append(_said(size, f"{peer.title}, over M: {over:.1f} times ours", AIM_HYBRID, over))
-                if one.times_ours <= 1:
-                    said.append(f"{size.memories:,} memories: missed: {peer.title} is faster than ours in total")
+        others = {peer: derived(group, peer.name) for group in size.groups for peer in PEERS if peer.name in group.ways}
+        for peer, one in others.items():
+            if peer.is_earlier_system and size.memories == EARLIER_SIZE:
+                said.append(_said(size, f"{peer.title}: {one.times_ours:.1f} times ours", AIM_EARLIER, one.times_ours))
+            elif peer.is_hybrid and not peer.is_earlier_system:
+                over = one.over_m_times_ours
+                said.append(_said(size, f"{peer.title}, over M: {over:.1f} times ours", AIM_HYBRID, over))
+        if others:
+            nearest = min(others, key=lambda peer: others[peer].times_ours)
+            least = others[nearest].times_ours
+            text = f"faster than each in total; the nearest is {nearest.title}, {least:.1f} times ours"
+            said.append(_said(size, text, 1.0, least))
     return said
 
 
 def _said(size: Size, text: str, aim: float, found: float) -> str:
-    return f"{size.memories:,} memories: {'met' if found >= aim else 'missed'}: {text} (aim {aim:g})"
+    said = f"{size.memories:,} memories: {'met' if found >= aim else 'missed'}: {text}"
+    return f"{said} (aim {aim:g})" if aim > 1 else said
 
 
 def sizes_from(data: Sequence[dict[str, Any]]) -> list[Size]:

@@ -9,7 +9,7 @@ from xml.sax.saxutils import escape
 from benchmarks.peers.catalog import OURS, OURS_PLAIN, PEERS, TITLES
 from benchmarks.peers.figures import Size
 
-WIDTH, HEIGHT, LEFT, RIGHT, TOP, BOTTOM = 980, 560, 80, 250, 90, 56
+WIDTH, HEIGHT, LEFT, RIGHT, TOP, BOTTOM = 1020, 560, 86, 280, 90, 56
 INK, PALE = "#222222", "#e2e2e2"
 COLORS = {
     OURS: "#1f6fb4",

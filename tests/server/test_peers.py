@@ -268,11 +268,12 @@ def test_what_was_to_be_shown_is_met_or_missed() -> None:
     assert findings([household()]) == [
         "742 memories: met: the earlier system's way: 19.0 times ours (aim 15)",
         "742 memories: met: Qdrant local, hybrid, over M: 9.0 times ours (aim 5)",
+        "742 memories: met: faster than each in total; the nearest is Qdrant local, hybrid, 5.0 times ours",
     ]
     assert findings([household(earlier=40.0, qdrant=3.0)]) == [
         "742 memories: missed: the earlier system's way: 10.0 times ours (aim 15)",
         "742 memories: missed: Qdrant local, hybrid, over M: 0.5 times ours (aim 5)",
-        "742 memories: missed: Qdrant local, hybrid is faster than ours in total",
+        "742 memories: missed: faster than each in total; the nearest is Qdrant local, hybrid, 0.8 times ours",
     ]
 
 
