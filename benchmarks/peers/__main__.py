@@ -44,6 +44,7 @@ async def measure(
     """Build what is missing, and ask in this manner, if any; returns the figures and the versions of each way."""
     embedder = OnnxEmbedder.load(Path(os.environ["NPU_MEMORY_MODEL_DIR"]) / EMBEDDER)
     before: dict[str, Built] = {}
+    too_slow: dict[str, str] = {}
     versions: dict[str, dict[str, str]] = {}
     measured = []
     for size in sizes:
@@ -51,7 +52,7 @@ async def measure(
         outcomes = {}
         for peer in peers:
             outcomes[peer.name] = await built(keep, peer, documents, limits, before.get(peer.name))
-        left_out = {name: one.left_out for name, one in outcomes.items() if one.left_out is not None}
+        left_out = {name: one.left_out for name, one in outcomes.items() if one.left_out is not None} | too_slow
         versions |= {name: one.versions for name, one in outcomes.items() if one.versions}
         before = outcomes
         if manner is None:
@@ -63,6 +64,7 @@ async def measure(
             group, failed = await ask_group(keep, documents, together, embedder, limits, manner, outcomes)
             found.append(group)
             left_out |= failed
+            too_slow |= {name: f"{reason} (at {size:,} memories)" for name, reason in failed.items()}
         measured.append(Size(size, found, left_out))
         print(report(measured[-1:]), flush=True)
     return measured, versions

@@ -136,7 +136,7 @@ async def _turns(
     for name, reranker in ((OURS, Reranker.MAXSIM), (OURS_PLAIN, Reranker.NONE)):
         steps.append(_ours_step(server, name, reranker, times))
     for way in running:
-        steps += [_way_step(way, do, times, manner.way_seconds) for do in ("ask", "embed")]
+        steps += [way_step(way, do, times, manner.way_seconds) for do in ("ask", "embed")]
     for text in corpus.questions[:WARM]:
         for step in steps:
             await step(text)
@@ -156,7 +156,8 @@ def _ours_step(server: Ours, name: str, reranker: Reranker, times: dict[str, lis
     return step
 
 
-def _way_step(way: Running, do: str, times: dict[str, list[float]], most_seconds: float) -> Step:
+def way_step(way: Running, do: str, times: dict[str, list[float]], most_seconds: float) -> Step:
+    """Return what asks a way and keeps the ms, until it has had so many seconds, or has failed, or is too slow."""
     taken = times_key(way.peer.name, do)
 
     async def step(text: str) -> None:

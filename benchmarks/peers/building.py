@@ -62,7 +62,9 @@ def environment(peer: Peer) -> Mapping[str, str]:
     """Return what a way may know: where the model is, that nothing can be fetched, and nothing of the server."""
     threads = {} if peer.threads is None else {THREADS: str(peer.threads)}
     kept = {name: os.environ[name] for name in ("PATH", "HOME", "LANG", "TMPDIR", MODEL) if name in os.environ}
-    return kept | {"PYTHONPATH": str(CHECKOUT), "HF_HUB_OFFLINE": "1", "TRANSFORMERS_OFFLINE": "1"} | threads
+    # LanceDB would write four warnings about its own future for each question.
+    settings = {"HF_HUB_OFFLINE": "1", "TRANSFORMERS_OFFLINE": "1", "LANCEDB_LOG": "error"}
+    return kept | {"PYTHONPATH": str(CHECKOUT)} | settings | threads
 
 
 async def built(keep: Path, peer: Peer, corpus: Corpus, limits: Limits, smaller: Built | None) -> Built:
@@ -106,12 +108,9 @@ async def _build(keep: Path, peer: Peer, corpus: Corpus, limits: Limits) -> Buil
         seconds = perf_counter() - began
         peak = way.peak_mib
     async with line(command(peer, nice=True), environment(peer), log, limits.memory_mib) as way:
+        # How long a question takes is seen when the machine is quiet; here, only whether there is an answer.
         await way.ask({"do": "open", "folder": str(folder)}, OPEN_SECONDS)
-        for text in corpus.questions[:2]:  # the first may have to load what the second finds loaded
-            await way.ask({"do": "ask", "text": text}, 60.0)
-        _, ms = await way.ask({"do": "ask", "text": corpus.questions[2]}, 60.0)
-        if ms > limits.question_seconds * 1000:
-            raise WayError(f"took {ms / 1000:.1f} s for a question, of {limits.question_seconds:g} s")
+        await way.ask({"do": "ask", "text": corpus.questions[0]}, OPEN_SECONDS)
         return Built(
             seconds=seconds,
             cpu_seconds=done["cpu_seconds"],

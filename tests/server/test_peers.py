@@ -1,5 +1,6 @@
 """The benchmark beside others: what a way may do to the driver, what is kept, and what is said of it."""
 
+from collections import defaultdict
 from collections.abc import AsyncIterator
 from dataclasses import asdict, replace
 import json
@@ -16,7 +17,7 @@ import numpy as np
 import pytest
 
 from benchmarks.peers.__main__ import described
-from benchmarks.peers.asking import Manner, groups
+from benchmarks.peers.asking import FEWEST, Manner, Running, groups, times_key, way_step
 from benchmarks.peers.building import PYTHON, REASON, Built, Limits, built, folder_of
 from benchmarks.peers.catalog import OURS, OURS_PLAIN, PEERS, Peer
 from benchmarks.peers.corpus import Corpus, nearest
@@ -186,15 +187,6 @@ async def test_who_builds_too_long_is_left_out_there_and_at_every_larger_size(tm
     assert not folder_of(tmp_path, PEER, 20_000).exists()
 
 
-@pytest.mark.usefixtures("environment_of_words")
-async def test_who_answers_too_slowly_is_left_out(tmp_path: Path) -> None:
-    asked = documents(tmp_path, "red kettle", questions=("slow",) * 3)
-
-    assert (
-        await built(tmp_path, PEER, asked, LIMITS, None)
-    ).left_out == "took 0.3 s for a question, of 0.2 s (at 2 memories)"
-
-
 async def test_who_has_no_environment_is_left_out_with_the_reason(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -204,6 +196,41 @@ async def test_who_has_no_environment_is_left_out_with_the_reason(
     outcome = await built(tmp_path, PEER, documents(tmp_path, "red kettle"), LIMITS, None)
 
     assert outcome.left_out == "its packages cannot be had (at 2 memories)"
+
+
+# Asking
+
+
+async def test_who_answers_too_slowly_is_left_out_after_a_few_questions(way: Line) -> None:
+    running = Running(PEER, way, 1.0, LIMITS)
+    times: dict[str, list[float]] = defaultdict(list)
+    step = way_step(running, "ask", times, PLENTY)
+    for _ in range(2 * FEWEST):
+        await step("slow")
+
+    assert running.left_out == "took more than 0.2 s for a question"
+    assert len(times[times_key(PEER.name, "ask")]) == FEWEST
+
+
+async def test_who_has_had_its_time_is_asked_no_more_but_counts(way: Line) -> None:
+    running = Running(PEER, way, 1.0, replace(LIMITS, question_seconds=5.0))
+    times: dict[str, list[float]] = defaultdict(list)
+    step = way_step(running, "ask", times, 0.01)
+    for _ in range(2 * FEWEST):
+        await step("slow")
+
+    assert running.left_out is None
+    assert len(times[times_key(PEER.name, "ask")]) == FEWEST
+
+
+async def test_who_dies_of_a_question_is_left_out_and_the_others_go_on(way: Line) -> None:
+    running = Running(PEER, way, 1.0, LIMITS)
+    step = way_step(running, "ask", defaultdict(list), PLENTY)
+    await step("die")
+    await step("red")
+
+    assert running.left_out is not None
+    assert "exit code 7" in running.left_out
 
 
 def test_ways_that_do_not_fit_into_memory_together_are_asked_in_groups() -> None:
