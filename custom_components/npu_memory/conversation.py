@@ -121,7 +121,7 @@ class MemoryConversationEntity(FrontingEntity):
         self.memory.exchanges.tell(turn, memories or (), heard=False)
         if delivery.message != user_input.text:
             chat_log.content[-1] = conversation.UserContent(content=delivery.message)
-        result = await self._converse(user_input, chat_log, delivery.message, delivery.system_prompt)
+        result = await self._converse(user_input, chat_log, delivery.message, delivery.system_prompt or None)
         if _has_asked_by_itself(chat_log):
             scopes = visible_scopes(self.options.whose, turn.speaker, turn.place)
             session.narrowest_scope = narrowest(session.narrowest_scope, *scopes)

@@ -26,7 +26,8 @@ from .wire import MemoryItem
 class Delivery:
     """What the agent is handed in a turn: a message and a system prompt, with the memories in one of them.
 
-    `told` of the memories that were to be given the model has in its history.
+    The system prompt is empty if there is nothing to be said in it. `told` of the memories that were to be given the
+    model has in its history.
     """
 
     message: str
@@ -52,25 +53,31 @@ def deliver(
 ) -> Delivery:
     """Return what the agent is to be handed; `memories` is None if memory could not be asked.
 
-    The system prompt is never empty: an empty one would leave that of the turn before in its place.
+    The system prompt is empty only in a conversation that has none yet: it would leave that of the turn before in its
+    place, and a model on the household's own hardware needs time for every word.
     """
     if options.injection is Injection.USER_MESSAGE:
         delivery = _below_the_message(message, memories, session, options)
     else:
-        delivery = _in_the_system_prompt(message, memories, options)
+        delivery = _in_the_system_prompt(message, memories, session, options)
+    session.prompted = session.prompted or bool(delivery.system_prompt)
     session.tell(delivery.quoted.memories, stays=options.injection is Injection.USER_MESSAGE)
     if session.callers_prompt is None:
         return delivery
     return Delivery(
         message=delivery.message,
-        system_prompt=f"{session.callers_prompt}\n\n{delivery.system_prompt}",
+        system_prompt=f"{session.callers_prompt}\n\n{delivery.system_prompt}".strip(),
         quoted=delivery.quoted,
         told=delivery.told,
     )
 
 
-def _in_the_system_prompt(message: str, memories: Sequence[MemoryItem] | None, options: AssistantOptions) -> Delivery:
+def _in_the_system_prompt(
+    message: str, memories: Sequence[MemoryItem] | None, session: Session, options: AssistantOptions
+) -> Delivery:
     if memories is None:
+        if options.fallback is Fallback.NO_CONTEXT and not session.prompted:
+            return Delivery(message=message, system_prompt="")
         return Delivery(message=message, system_prompt=fallback_prompt(options.fallback))
     quoted = quote(memories, dt_util.get_default_time_zone(), options.max_tokens)
     return Delivery(message=message, system_prompt=memory_prompt(quoted), quoted=quoted)

@@ -31,6 +31,8 @@ class Session:
     callers_prompt: str | None
     narrowest_scope: str = HOUSEHOLD
     turns: int = 0
+    prompted: bool = False
+    """Something stands in the agent's system prompt that stays there until something else takes its place."""
     continues: bool = False
     """Something was said before the turn that is under way."""
     _told: dict[tuple[str, str], int] = field(default_factory=dict)

@@ -43,6 +43,49 @@ def messages(agent: RecordingAgent) -> list[str]:
     return [text or "" for role, text in agent.turns[-1].messages if role == "user"]
 
 
+class TestWithoutTheServer:
+    """The model reads every word it is told, which takes time on hardware of one's own."""
+
+    async def test_a_conversation_that_memory_has_not_reached_costs_the_model_no_word(
+        self, home: HomeAssistant, add: Add, agent: RecordingAgent, memory_server: MemoryServer
+    ) -> None:
+        entry = await add()
+        memory_server.kill()
+        await away(entry)
+        await say(home, QUESTION, agent_id=AGENT)
+        await say(home, QUESTION)
+        alone, remembering = (re.sub(r"\d\d:\d\d:\d\d", "now", turn.system) for turn in agent.turns)
+        assert remembering == alone
+
+    async def test_what_the_caller_wants_the_model_to_be_told_is_all_it_is_told(
+        self, home: HomeAssistant, add: Add, agent: RecordingAgent, memory_server: MemoryServer
+    ) -> None:
+        entry = await add()
+        memory_server.kill()
+        await away(entry)
+        await say(home, QUESTION, extra_system_prompt="The bell has rung.")
+        assert agent.turns[-1].system.endswith("The bell has rung.")
+
+    async def test_memories_of_the_turn_before_do_not_stay(
+        self,
+        home: HomeAssistant,
+        add: Add,
+        agent: RecordingAgent,
+        memory: MemoryClient,
+        memory_server: MemoryServer,
+    ) -> None:
+        entry = await add()
+        await memory.remember(wire.RememberRequest(text=LOCKER), 10)
+        first = await say(home, QUESTION)
+        assert LOCKER in agent.turns[-1].system
+        memory_server.kill()
+        await away(entry)
+        for _ in range(2):
+            await say(home, "And the code of the gate?", first.conversation_id)
+            assert LOCKER not in agent.turns[-1].system
+            assert prompt.NOT_ASKED in agent.turns[-1].system
+
+
 class TestBelowTheMessage:
     async def test_memories_stand_below_and_the_system_prompt_stays_as_it_was(
         self, home: HomeAssistant, add: Add, agent: RecordingAgent, memory: MemoryClient
