@@ -229,6 +229,30 @@ home_assistant_environment() {
   export HOME_ASSISTANT_PYTHON=$PLACE/bin/python
 }
 
+# Sets NPU_MEMORY_LAB, unless the caller has, to the folder with real Whisper, Piper, llama-server and releases of Home Assistant; to
+# nothing, and VOICE_REASON, where there are none. They are set up by the scripts of a folder beside the checkout, where that is.
+voice_environment() {
+  local lab=${NPU_MEMORY_LAB:-${XDG_CACHE_HOME:-$HOME/.cache}/npu-memory-lab} scripts=$CHECKOUT/../shared/lab part
+  VOICE_REASON=''
+  if [ -e "$scripts/voice.sh" ]; then
+    if [ ! -e "$lab/voice/.ready" ]; then
+      mkdir -p "$CACHE/logs"
+      echo "  Whisper, Piper, a language model and Home Assistant: being made" >&2
+      for part in "voice.sh setup" "home-assistant.sh 2026.11.0" "home-assistant.sh 2026.10.4"; do
+        # shellcheck disable=SC2086 # a script and its argument
+        LAB=$lab bash "$scripts"/$part >>"$CACHE/logs/voice.log" 2>&1 || break
+      done
+    fi
+  fi
+  for part in voice/.ready voice-venv/bin/python llama/usr/bin/llama-server ha-2026.11.0/bin/python; do
+    [ -e "$lab/$part" ] || VOICE_REASON="there is no $part in $lab (NPU_MEMORY_LAB)"
+  done
+  command -v ffmpeg >/dev/null || VOICE_REASON="there is no ffmpeg, which Home Assistant speaks with"
+  NPU_MEMORY_LAB=$lab
+  [ -z "$VOICE_REASON" ] || NPU_MEMORY_LAB=''
+  export NPU_MEMORY_LAB VOICE_REASON
+}
+
 # Sets NPU_MEMORY_ARM64 to the folder of an emulated RK3588 board; to nothing, and ARM64_REASON, where there can be none.
 arm64_environment() {
   local inputs=("$CHECKOUT/addon/requirements.lock" "$CHECKOUT/addon/requirements.arm64.lock" "$REQUIREMENTS/arm64.txt")
