@@ -27,6 +27,7 @@ from tqdm import tqdm
 from benchmarks.household_words import SPEAKERS, question, statement
 from npu_memory_server.data_directory import DataDirectory
 from npu_memory_server.embedding.embedder import OnnxEmbedder
+from npu_memory_server.embedding.projection import kept
 from npu_memory_server.memory import Memory
 from npu_memory_server.records import Record, index_prefix
 from npu_memory_server.settings import EMBEDDER
@@ -93,7 +94,7 @@ def sentences(embedder: OnnxEmbedder, count: int = SENTENCES) -> Sentences:
         for record in tqdm(records, desc="embedding", unit=" sentences", mininterval=5)
     ]
     own = np.array([one.vector for one in made])
-    tokens = [one.token_vectors for one in made]
+    tokens = [kept(one.token_vectors) for one in made]
     pairs = [(chance.randrange(len(texts)), chance.randrange(len(texts))) for _ in range(JOINED)]
     real = np.array(
         [embedder.embed(joined(texts[one], texts[other]), index_prefix(records[one])).vector for one, other in pairs]

@@ -24,6 +24,7 @@ from .context.examining import examined
 from .correcting import Corrector
 from .deriving import derive, proposals, settle as settle_proposal
 from .embedding.base import Embedder, Embedding
+from .embedding.projection import kept
 from .errors import NpuMemoryError
 from .indexes import Indexes
 from .indexing import IndexKeeper
@@ -522,7 +523,7 @@ class Memory:
                     "Memory %s has no vector, its words alone are found: %s", record.id, type(error).__name__
                 )
                 continue
-            made.append(StoredVector(slot, embedding.vector, embedding.token_vectors, embedding.windows))
+            made.append(StoredVector(slot, embedding.vector, kept(embedding.token_vectors), embedding.windows))
         return made
 
     async def _embed_when_possible(self, thread: InferenceThread, embed: Callable[[], Embedding]) -> Embedding:

@@ -104,7 +104,7 @@ def test_a_long_text_is_the_mean_of_overlapping_windows_on_either_backend(
     assert npu.windows == cpu.windows > 1
     assert npu.vector @ cpu.vector >= 0.995
     assert np.array_equal(npu.token_starts, cpu.token_starts)
-    agreement = (npu.token_vectors.astype(float) * cpu.token_vectors).sum(axis=1) / 127**2
+    agreement = (npu.token_vectors * cpu.token_vectors).sum(axis=1)
     assert agreement.min() > 0.95
 
 

@@ -31,7 +31,7 @@ class Embedding:
     vector: float32 [dimensions], L2-normalized.
     tokens: how many tokens the text has; the model's own special tokens are not counted.
     token_starts: int32 [n], where each token of the text (without its prefix) begins in it; up to 256 of them.
-    token_vectors: int8 [n, reduced], one for each of them; [0, 0] if the model has no projection.
+    token_vectors: float32 [n, reduced], one of length 1 for each of them; [0, 0] if the model has no projection.
     timings: ms by stage, summed over the windows of a long text.
     windows: in how many overlapping parts a long text was read.
     """

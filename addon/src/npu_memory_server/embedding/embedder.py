@@ -106,9 +106,9 @@ class TextEmbedder:
     def _kept_tokens(
         self, starts: Sequence[int], skipped: int, first_window: Vector
     ) -> tuple[npt.NDArray[np.int32], TokenVectors]:
-        """Return where the text's own tokens of the first window begin, int32 [n], and int8 [n, reduced]."""
+        """Return where the text's own tokens of the first window begin, int32 [n], and float32 [n, reduced]."""
         if self._projection is None:
-            return np.zeros(0, np.int32), np.zeros((0, 0), np.int8)
+            return np.zeros(0, np.int32), np.zeros((0, 0), np.float32)
         own = first_window[1 + skipped : -1][:MAX_TOKENS]
         return np.array(starts[: len(own)], np.int32), reduce(own, self._projection)
 

@@ -13,7 +13,8 @@ import io
 import numpy as np
 import numpy.typing as npt
 
-TokenVectors = npt.NDArray[np.int8]
+TokenVectors = npt.NDArray[np.float32]
+KeptTokenVectors = npt.NDArray[np.int8]
 Projection = npt.NDArray[np.float32]
 
 SCALE = 127
@@ -32,8 +33,14 @@ def load_projection(model: str, dimensions: int) -> Projection | None:
 
 
 def reduce(token_vectors: npt.NDArray[np.float32], projection: Projection) -> TokenVectors:
-    """Return token vectors, float32 [n, dimensions], as int8 [n, reduced], each of length 127."""
+    """Return token vectors, float32 [n, dimensions], as float32 [n, reduced], each of length 1."""
     reduced = token_vectors @ projection
     lengths = np.linalg.norm(reduced, axis=1, keepdims=True)
-    quantized: TokenVectors = np.rint(reduced * (SCALE / np.maximum(lengths, 1e-9))).astype(np.int8)
+    shortened: TokenVectors = (reduced / np.maximum(lengths, 1e-9)).astype(np.float32, copy=False)
+    return shortened
+
+
+def kept(tokens: TokenVectors) -> KeptTokenVectors:
+    """Return what `reduce` has made as it is kept beside a memory: int8 [n, reduced], each of length 127."""
+    quantized: KeptTokenVectors = np.rint(tokens * np.float32(SCALE)).astype(np.int8)
     return quantized

@@ -9,15 +9,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 TokenVectors = NDArray[np.int8]
+QuestionTokens = NDArray[np.float32]
 Fetch = Callable[[Sequence[int]], Mapping[int, TokenVectors]]
 
 RERANKED = 64
 """Candidates; the evidence is among the first 50 for 88 % of the questions of LoCoMo, among 100 for 92 %."""
 MAX_KEPT = 8192
 """Memories whose token vectors are kept at hand: about 20 MB."""
-SCALE = 127 * 127
-"""int8 vectors of length 127: the largest dot product."""
-
+SCALE = 127
+"""The length of a token vector of a memory. Those of a question have length 1 and are not rounded: rounded, they would
+move with every change in the last digit of the embedder, and with them the places of all memories."""
 
 UNCOVERED = -1
 """The lowest cosine there is."""
@@ -46,16 +47,16 @@ class TokenVectorCache:
         self._kept.pop(slot, None)
 
 
-def coverage(question: TokenVectors, memories: Sequence[TokenVectors | None]) -> NDArray[np.float32]:
+def coverage(question: QuestionTokens, memories: Sequence[TokenVectors | None]) -> NDArray[np.float32]:
     """Return the best cosine of each token of a question in each memory, float32 [n, m]; -1 where a memory has none.
 
-    `question` is int8 [m, reduced].
+    `question` is float32 [m, reduced], of length 1.
     """
     covered = np.full((len(memories), len(question)), UNCOVERED, np.float32)
     present = [place for place, tokens in enumerate(memories) if tokens is not None and len(tokens)]
     if present and len(question):
         chosen = [tokens for tokens in memories if tokens is not None and len(tokens)]
-        cosines = np.concatenate(chosen).astype(np.float32) @ (question.astype(np.float32).T / SCALE)
+        cosines = np.concatenate(chosen).astype(np.float32) @ (question.T / SCALE)
         starts = np.cumsum([0, *(len(tokens) for tokens in chosen)])[:-1]
         covered[present] = np.maximum.reduceat(cosines, starts, axis=0)
     return covered

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from .analysis import words
 from .catalog import Catalog
 from .lexical import LexicalIndex
-from .maxsim import RERANKED, Fetch, TokenVectorCache, TokenVectors, coverage, lent, maxsim
+from .maxsim import RERANKED, Fetch, QuestionTokens, TokenVectorCache, coverage, lent, maxsim
 from .sessions import NONE, Sessions
 from .weights import Weights
 
@@ -25,11 +25,14 @@ STOP_WORD_IMPORTANCE = 0.5
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class QuestionVectors:
-    """The vector of a question, float32 [d]; and of its tokens where each begins, int32 [m], and int8 [m, reduced]."""
+    """The vector of a question, float32 [d]; and of its tokens where each begins, int32 [m], and theirs.
+
+    tokens: float32 [m, reduced], of length 1.
+    """
 
     vector: Vector
     token_starts: NDArray[np.int32]
-    tokens: TokenVectors
+    tokens: QuestionTokens
 
 
 class TokenReranker:
@@ -70,7 +73,7 @@ class TokenReranker:
         return first, scored + added, added
 
     def _coverage(
-        self, question: TokenVectors, rows: Rows, allowed_of: Callable[[Rows], Scores]
+        self, question: QuestionTokens, rows: Rows, allowed_of: Callable[[Rows], Scores]
     ) -> tuple[Scores, list[Scores]]:
         """Return how `rows` cover a question's tokens, and how the turns before them do: float32 [len(rows), m]."""
         before = self._sessions.before(rows)
