@@ -6,7 +6,7 @@ the bare inference of the question: int8, one thread, not padded. What is built 
 again; a million takes hours to build and 15 GB, and asking takes about a quarter of an hour.
 
     script/benchmark peers DIRECTORY --build                       build what is missing, ask nothing
-    script/benchmark peers DIRECTORY --json FILE --picture FILE    ask everybody (on a quiet machine)
+    script/benchmark peers DIRECTORY --ask --json FILE             ask everybody that is built, on a quiet machine
     script/benchmark peers --table FILE [--picture FILE] [--document FILE]    tables of a run that was kept
 
 To build something again, remove its folder and the file beside it: DIRECTORY/NAME/SIZE and DIRECTORY/NAME/SIZE.json.
@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.peers.asking import Manner, ask_group, groups
-from benchmarks.peers.building import Built, Limits, built
+from benchmarks.peers.building import Built, Limits, built, kept
 from benchmarks.peers.catalog import PEERS, Peer
 from benchmarks.peers.corpus import corpus
 from benchmarks.peers.figures import Group, Size, sizes_from
@@ -39,9 +39,9 @@ SIZES = (742, 10_000, 100_000, 1_000_000)
 
 
 async def measure(
-    keep: Path, sizes: list[int], peers: list[Peer], limits: Limits, manner: Manner | None
+    keep: Path, sizes: list[int], peers: list[Peer], limits: Limits, manner: Manner | None, *, build: bool
 ) -> tuple[list[Size], dict[str, dict[str, str]]]:
-    """Build what is missing, and ask in this manner, if any; returns the figures and the versions of each way."""
+    """Build what is missing, if wanted, and ask in this manner, if any; returns the figures and each way's versions."""
     embedder = OnnxEmbedder.load(Path(os.environ["NPU_MEMORY_MODEL_DIR"]) / EMBEDDER)
     before: dict[str, Built] = {}
     too_slow: dict[str, str] = {}
@@ -51,7 +51,10 @@ async def measure(
         documents = await corpus(keep, size, embedder)
         outcomes = {}
         for peer in peers:
-            outcomes[peer.name] = await built(keep, peer, documents, limits, before.get(peer.name))
+            if build:
+                outcomes[peer.name] = await built(keep, peer, documents, limits, before.get(peer.name))
+            else:
+                outcomes[peer.name] = kept(keep, peer, size) or Built(left_out="was not built at this size")
         left_out = {name: one.left_out for name, one in outcomes.items() if one.left_out is not None} | too_slow
         versions |= {name: one.versions for name, one in outcomes.items() if one.versions}
         before = outcomes
@@ -80,9 +83,20 @@ def described(
         "load_before_and_after": load,
         "questions": manner.questions,
         "rest_ms": manner.rest_s * 1000,
+        "way_seconds": manner.way_seconds,
         "ways": ways,
         "sizes": [asdict(size) for size in sizes],
     }
+
+
+def circumstances(data: dict[str, Any]) -> str:
+    """Return a sentence about the machine of a run and what it was doing besides."""
+    machine, (before, after) = data["machine"], data["load_before_and_after"]
+    return (
+        f"{machine['cpu']}, {machine['cores']} cores, {machine['memory_gib']} GiB, {machine['system']}, "
+        f"Python {machine['python']}; load {before:.1f} before, {after:.1f} after. {data['questions']} questions at "
+        f"each size, fewer to those who took {data['way_seconds']:g} s for less."
+    )
 
 
 def picture(data: dict[str, Any]) -> str:
@@ -97,7 +111,9 @@ def main() -> None:
         prog="script/benchmark peers", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("directory", type=Path, nargs="?", help="what was built is kept here")
-    parser.add_argument("--build", action="store_true", help="build what is missing, and ask nothing")
+    parts = parser.add_mutually_exclusive_group()
+    parts.add_argument("--build", action="store_true", help="build what is missing, and ask nothing")
+    parts.add_argument("--ask", action="store_true", help="build nothing, and ask those that are built")
     parser.add_argument("--table", type=Path, metavar="FILE", help="print the tables of the JSON of a run")
     parser.add_argument("--sizes", default=",".join(map(str, SIZES)), help="default: %(default)s")
     names = [peer.name for peer in PEERS]
@@ -129,7 +145,10 @@ def main() -> None:
     if options.picture and data:
         options.picture.write_text(picture(data), encoding="utf-8")
     if options.document and data:
-        tables = report(sizes_from(data["sizes"]))
+        tables = f"{circumstances(data)}\n\n{report(sizes_from(data['sizes']))}"
+        if options.picture:
+            shown = os.path.relpath(options.picture, options.document.parent)
+            tables = f"![A question, beside others]({shown})\n\n{tables}"
         options.document.write_text(inserted(options.document.read_text(encoding="utf-8"), tables), encoding="utf-8")
 
 
@@ -142,7 +161,9 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
     sizes = sorted(int(size) for size in options.sizes.split(","))
     load = [os.getloadavg()[0]]
     directory = options.directory.resolve()
-    measured, versions = asyncio.run(measure(directory, sizes, peers, limits, None if options.build else manner))
+    measured, versions = asyncio.run(
+        measure(directory, sizes, peers, limits, None if options.build else manner, build=not options.ask)
+    )
     if options.build:
         return {}
     data = described(measured, versions, manner, [*load, os.getloadavg()[0]])

@@ -61,10 +61,20 @@ def command(peer: Peer, *, nice: bool = False) -> list[str]:
 def environment(peer: Peer) -> Mapping[str, str]:
     """Return what a way may know: where the model is, that nothing can be fetched, and nothing of the server."""
     threads = {} if peer.threads is None else {THREADS: str(peer.threads)}
-    kept = {name: os.environ[name] for name in ("PATH", "HOME", "LANG", "TMPDIR", MODEL) if name in os.environ}
+    passed_on = {name: os.environ[name] for name in ("PATH", "HOME", "LANG", "TMPDIR", MODEL) if name in os.environ}
     # LanceDB would write four warnings about its own future for each question.
     settings = {"HF_HUB_OFFLINE": "1", "TRANSFORMERS_OFFLINE": "1", "LANCEDB_LOG": "error"}
-    return kept | {"PYTHONPATH": str(CHECKOUT)} | settings | threads
+    return passed_on | {"PYTHONPATH": str(CHECKOUT)} | settings | threads
+
+
+def kept(keep: Path, peer: Peer, size: int) -> Built | None:
+    """Return what was noted when a way was built or left out at a size; None if neither has happened yet."""
+    note = _note(keep, peer, size)
+    return Built(**json.loads(note.read_text(encoding="utf-8"))) if note.exists() else None
+
+
+def _note(keep: Path, peer: Peer, size: int) -> Path:
+    return folder_of(keep, peer, size).with_suffix(".json")
 
 
 async def built(keep: Path, peer: Peer, corpus: Corpus, limits: Limits, smaller: Built | None) -> Built:
@@ -72,9 +82,9 @@ async def built(keep: Path, peer: Peer, corpus: Corpus, limits: Limits, smaller:
 
     smaller: the outcome at the size before; who was left out there is not tried again.
     """
-    note = folder_of(keep, peer, corpus.size).with_suffix(".json")
-    if note.exists():
-        return Built(**json.loads(note.read_text(encoding="utf-8")))
+    known = kept(keep, peer, corpus.size)
+    if known is not None:
+        return known
     if smaller is not None and smaller.left_out is not None:
         outcome = smaller
     else:
@@ -85,6 +95,7 @@ async def built(keep: Path, peer: Peer, corpus: Corpus, limits: Limits, smaller:
             shutil.rmtree(folder_of(keep, peer, corpus.size), ignore_errors=True)
             outcome = Built(left_out=f"{error} (at {corpus.size:,} memories)".replace(str(keep), "…"))
         print(f"    {outcome.left_out or f'{outcome.seconds:.0f} s'}", flush=True)
+    note = _note(keep, peer, corpus.size)
     note.parent.mkdir(parents=True, exist_ok=True)
     note.write_text(json.dumps(asdict(outcome), indent=2) + "\n", encoding="utf-8")
     return outcome

@@ -352,6 +352,7 @@ def test_a_run_that_was_kept_becomes_tables_a_picture_and_part_of_a_document(tmp
 
     assert report([household()]).strip() in done.stdout
     assert report([household()]) in document.read_text(encoding="utf-8")
+    assert "![A question, beside others](run.svg)" in document.read_text(encoding="utf-8")
     assert ET.parse(picture).getroot().tag.endswith("svg")
     assert data["ways"]["qdrant"]["versions"] == {"qdrant-client": "1.20.0"}
 
