@@ -72,7 +72,7 @@ async def async_unload_entry(hass: HomeAssistant, entry: NpuMemoryConfigEntry) -
 
 async def async_remove_entry(hass: HomeAssistant, entry: NpuMemoryConfigEntry) -> None:
     """Drop what was still to be remembered, and what was told of the server."""
-    tell_of_npu(hass, entry.entry_id, None)
+    tell_of_npu(hass, entry.entry_id, ())
     tell_of_proposals(hass, entry.entry_id, 0)
     hass.data.get(CAPTURED, {}).pop(entry.entry_id, None)
 

@@ -102,7 +102,8 @@ class NpuMemoryCoordinator(DataUpdateCoordinator[Status | None]):
             status = await self.client.status(STATUS_SECONDS)
         except MemoryClientError as error:
             raise translated(UpdateFailed, error) from error
-        tell_of_npu(self.hass, self.config_entry.entry_id, status.npu)
+        reports = [*([status.npu] if status.npu else []), *(one.npu for one in status.rerankers)]
+        tell_of_npu(self.hass, self.config_entry.entry_id, reports)
         tell_of_proposals(self.hass, self.config_entry.entry_id, status.proposals)
         return status
 

@@ -1,5 +1,7 @@
 """What only the user can put right, told where the user sees it."""
 
+from collections.abc import Sequence
+
 from homeassistant.core import HomeAssistant, callback
 from homeassistant.helpers import issue_registry as ir
 
@@ -43,13 +45,17 @@ def raise_not_taken(hass: HomeAssistant, entry_id: str, subentry_id: str, assist
 
 
 @callback
-def tell_of_npu(hass: HomeAssistant, entry_id: str, npu: NpuReport | None) -> None:
-    """Say that the server's NPU has failed, or rests after it has, and take that back when it works again."""
+def tell_of_npu(hass: HomeAssistant, entry_id: str, reports: Sequence[NpuReport]) -> None:
+    """Say that the server's NPU has failed, or rests after it has, and take that back when it works again.
+
+    There is a report for each of its uses: one for the embedder, and one for each reranker.
+    """
     for issue, state, severity in (
         (NPU_FAILED, NpuState.FAILED, ir.IssueSeverity.ERROR),
         (NPU_RESTING, NpuState.RESTING, ir.IssueSeverity.WARNING),
     ):
-        if npu is None or npu.state is not state:
+        npu = next((one for one in reports if one.state is state), None)
+        if npu is None:
             settle(hass, issue, entry_id)
             continue
         ir.async_create_issue(

@@ -263,10 +263,11 @@ class TestWhatTheUserMustPutRight:
         self, home: HomeAssistant, agent: RecordingAgent, add_entry: AddEntry
     ) -> None:
         npu: wire.NpuReport | None = None
+        rerankers: tuple[wire.RerankerReport, ...] = ()
 
         async def answers(request: wire.Frame) -> list[wire.Message]:
             (answer,) = await faults.healthy(request)
-            return [replace(answer, npu=npu) if isinstance(answer, wire.Status) else answer]
+            return [replace(answer, npu=npu, rerankers=rerankers) if isinstance(answer, wire.Status) else answer]
 
         async with faults.listening(faults.memory_server(answers)) as port:
             data = {"host": "127.0.0.1", "port": port, "token": faults.TOKEN}
@@ -282,5 +283,11 @@ class TestWhatTheUserMustPutRight:
                 npu = wire.NpuReport(state, "The outputs are not finite.")
                 await entry.runtime_data.coordinator.async_refresh()
                 assert (value(home, "sensor.npu_memory_npu"), self.issues(home)) == (state.value, issues)
+            npu = wire.NpuReport(wire.NpuState.ACTIVE)
+            for state, issues in ((wire.NpuState.RESTING, ["npu_resting"]), (wire.NpuState.ACTIVE, [])):
+                report = wire.NpuReport(state, "The run failed.")
+                rerankers = (wire.RerankerReport(wire.Reranker.TINYBERT_L2, report),)
+                await entry.runtime_data.coordinator.async_refresh()
+                assert (value(home, "sensor.npu_memory_npu"), self.issues(home)) == ("active", issues)
             await home.config_entries.async_remove(entry.entry_id)
             assert self.issues(home) == []

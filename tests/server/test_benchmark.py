@@ -14,6 +14,7 @@ from benchmarks.made_cross_encoder import TINYBERT_L2, cross_encoder, random_wei
 from npu_memory_server.benchmark import made
 from npu_memory_server.benchmark.figures import EARLIER_SYSTEM
 from npu_memory_server.data_directory import DataDirectory
+from npu_memory_server.embedding.embedder import OnnxEmbedder
 from npu_memory_server.settings import EMBEDDER
 from npu_memory_server.wire import Reranker
 from tests.server.process import run_command
@@ -76,7 +77,9 @@ def test_the_machine_and_the_conditions_are_described(report: Data) -> None:
 
 
 def test_every_stage_and_every_configuration_that_can_be_had_has_its_figures(report: Data) -> None:
-    assert [table["name"] for table in report["tables"]] == ["embedding", "retrieval", "configurations", "reading"]
+    assert [table["name"] for table in report["tables"]] == [
+        "embedding", "retrieval", "configurations", "reading", "five",
+    ]  # fmt: skip
     measured = {row["name"] for row in all_rows(report) if row["cpu"]}
     assert {"tokenize", "inference", "pooling", "normalizing", "total"} <= measured
     assert {"vector", "lexical", "fusion", "rerank (maxsim)", "context"} <= measured
@@ -95,7 +98,9 @@ def test_figures_are_possible_ones(report: Data) -> None:
     assert embedding["inference"]["cpu"]["p50_in_m"] == 1
     assert embedding["inference"]["cpu"]["p50_ms"] < embedding["total"]["cpu"]["p50_ms"]
     assert whole["no reranker"]["cpu"]["p50_in_m"] > 1
-    assert whole[TWO_LAYERS]["cpu"]["p50_ms"] > rows(report, "reading")[TWO_LAYERS]["cpu"]["p50_ms"]
+    reading, five = (rows(report, table)[TWO_LAYERS]["cpu"]["p50_ms"] for table in ("reading", "five"))
+    assert whole[TWO_LAYERS]["cpu"]["p50_ms"] > reading
+    assert five > 2 * reading
 
 
 def test_a_cross_encoder_takes_part_in_the_first_of_five_rounds_and_the_others_in_all(report: Data) -> None:
@@ -178,6 +183,13 @@ def test_the_same_memories_and_questions_are_made_at_every_run() -> None:
     texts = [memory.text for memory in made.memories(742)]
     assert len(set(texts)) > 700
     assert all(6 <= len(text.split()) <= 30 for text in texts)
+
+
+def test_the_five_texts_fill_pairs_of_128_tokens(embedder: OnnxEmbedder) -> None:
+    texts = made.five(embedder.count_tokens)
+    asked = max(embedder.count_tokens(question) for question in made.questions())
+    assert len(set(texts)) == 5
+    assert all(118 <= embedder.count_tokens(text) + asked + 3 <= 128 for text in texts)
 
 
 # What is asked wrongly

@@ -1,6 +1,8 @@
 """`npu-memory bench` on a board with an NPU: its figures stand beside the CPU's."""
 
+from dataclasses import replace
 from pathlib import Path
+import shutil
 
 import pytest
 
@@ -9,7 +11,9 @@ from npu_memory_server.cli.bench_tables import as_text
 from npu_memory_server.cli.benchmarking import BenchOptions, measured
 from npu_memory_server.embedding.embedder import OnnxEmbedder
 from npu_memory_server.memory import RecallDefaults
-from npu_memory_server.settings import Settings
+from npu_memory_server.npu.board import Board
+from npu_memory_server.npu.settings import NpuSettings
+from npu_memory_server.settings import EMBEDDER, Settings
 from npu_memory_server.wire import NpuState
 from tests.server.npu.conftest import OpenNpu
 from tests.server.npu.stand_in import FAIL, Faults, StandInNpu
@@ -61,3 +65,42 @@ async def test_what_the_cpu_answers_for_a_failing_npu_is_not_counted_as_the_npus
     assert counts(report, "embedding")["inference"] == (60, 0)
     assert counts(report, "configurations")["maxsim"] == (60, 0)
     assert report.degraded > 0
+
+
+@pytest.fixture
+def with_rerankers(
+    settings: Settings,
+    trained: Path,
+    pair_package: Path,
+    model_directory: Path,
+    board: Board,
+    monkeypatch: pytest.MonkeyPatch,
+) -> Settings:
+    """Return settings of a board whose cross-encoder of two layers has a package for the NPU, and reads only there."""
+    models = settings.data_directory.parent / "models"
+    shutil.copytree(trained, models)
+    (models / EMBEDDER).symlink_to(model_directory / EMBEDDER)
+    (models / pair_package.name).symlink_to(pair_package)
+    monkeypatch.setattr("npu_memory_server.reranking.shelf.Board", lambda: board)
+    return replace(settings, model_directory=models, npu=NpuSettings(fallback=False))
+
+
+@pytest.mark.usefixtures("rerank_npu")
+async def test_a_cross_encoder_is_measured_on_both_and_five_memories_of_128_tokens_too(
+    with_rerankers: Settings, embedder: OnnxEmbedder, open_npu: OpenNpu
+) -> None:
+    encoder = open_npu()
+    report = await measured(with_rerankers, OPTIONS, embedder, on_npu(embedder, encoder), encoder.report)
+    for table in ("configurations", "reading", "five"):
+        assert counts(report, table)["cross-encoder, 2 layers"] == (60, 60)
+        assert counts(report, table)["cross-encoder, 12 layers"] == (0, 0)
+    assert report.degraded == 0
+
+
+@pytest.mark.usefixtures("rerank_npu")
+async def test_a_cross_encoder_is_measured_on_the_npu_where_the_embedder_has_none(
+    with_rerankers: Settings, embedder: OnnxEmbedder
+) -> None:
+    report = await measured(with_rerankers, OPTIONS, embedder, None, embedder.npu)
+    assert counts(report, "five")["cross-encoder, 2 layers"] == (60, 60)
+    assert counts(report, "configurations")["cross-encoder, 2 layers"] == (60, 0)

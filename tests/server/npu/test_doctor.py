@@ -13,7 +13,9 @@ from npu_memory_server.embedding.manifest import Precision
 from npu_memory_server.memory import RecallDefaults
 from npu_memory_server.npu.board import Board
 from npu_memory_server.npu.settings import NpuSettings
+from npu_memory_server.reranking.examining import examine as examine_rerankers
 from npu_memory_server.settings import EMBEDDER, Settings
+from tests.server.npu.conftest import RERANKER
 from tests.server.npu.stand_in import FAIL, Faults, StandInNpu
 from tests.server.process import run_command
 
@@ -175,3 +177,58 @@ def test_the_command_ends_well_on_this_machine_and_with_one_without_a_model(
     done = run_command("doctor", "--model-dir", tmp_path)
     assert done.returncode == 1
     assert "npu-memory-convert" in done.stdout
+
+
+def reranker_findings(models: Path, board: Board, **settings: object) -> dict[str, Finding]:
+    found = examine_rerankers(models, threads=1, npu=NpuSettings(**settings), board=board)
+    return {one.what: one for one in found}
+
+
+@pytest.fixture
+def rerankers(trained: Path, pair_package: Path, tmp_path: Path) -> Path:
+    """Return a folder with a cross-encoder and its package for the NPU."""
+    folder = tmp_path / "rerankers"
+    shutil.copytree(trained, folder)
+    shutil.copytree(pair_package, folder / pair_package.name)
+    return folder
+
+
+@pytest.mark.usefixtures("rerank_npu")
+def test_a_reranker_with_a_package_for_the_npu_is_read_with_on_both(rerankers: Path, board: Board) -> None:
+    found = reranker_findings(rerankers, board, fallback=False)
+    assert problems(found) == set()
+    assert "rk3588, fp16, toolkit 2.5.0, lengths 64, 96, 128" in found[f"{RERANKER} for the NPU"].seen
+    assert "5 memories read on the NPU in" in found[RERANKER].seen
+    assert all("concordance" in found[f"{RERANKER}, up to {length} tokens"].seen for length in (64, 96, 128))
+
+
+def test_a_reranker_whose_npu_fails_or_whose_cpu_is_missing_is_a_problem(
+    rerankers: Path, board: Board, rerank_npu: StandInNpu
+) -> None:
+    rerank_npu.faults = Faults(run=FAIL)
+    found = reranker_findings(rerankers, board)
+    assert problems(found) == {f"{RERANKER}, NPU"}
+    assert "an earlier pair" in found[f"{RERANKER}, NPU"].seen
+    shutil.rmtree(rerankers / RERANKER)
+    missing = reranker_findings(rerankers, board)[f"{RERANKER} for the CPU"]
+    assert (missing.level, missing.advice) == (Level.PROBLEM, f"npu-memory models fetch {RERANKER}")
+
+
+def test_a_damaged_package_of_a_reranker_is_a_problem_on_any_machine(
+    rerankers: Path, pair_package: Path, tmp_path: Path
+) -> None:
+    pc = Board(tmp_path / "pc")
+    assert "on the CPU" in reranker_findings(rerankers, pc)[RERANKER].seen
+    (rerankers / pair_package.name / "types.npy").unlink()
+    assert problems(reranker_findings(rerankers, pc)) == {f"{RERANKER} for the NPU"}
+
+
+def test_the_doctor_examines_the_rerankers_too(
+    models: Path, rerankers: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for path in rerankers.iterdir():
+        path.rename(models / path.name)
+    settings = Settings(data_directory=tmp_path, model_directory=models, recall=RecallDefaults())
+    assert doctor(settings, tmp_path / "pc", as_json=True) == 0
+    said = {one["what"] for one in json.loads(capsys.readouterr().out)["findings"]}
+    assert {RERANKER, f"{RERANKER} for the NPU", "a question"} <= said

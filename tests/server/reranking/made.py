@@ -42,48 +42,48 @@ def _lines(name: str) -> list[dict[str, str]]:
     return [json.loads(line) for line in (HOUSEHOLD / name).read_text(encoding="utf-8").splitlines()]
 
 
-def put_trained(models: Path, reranker: Reranker, tokenizer: Path) -> Path:
+def put_trained(models: Path, reranker: Reranker, tokenizer: Path, shape: Shape = SMALL) -> Path:
     """Put a cross-encoder, trained on every other pair, into a folder of models, and return its own folder."""
     right, wrong = (pairs[::2] for pairs in household_pairs())
-    model = train(tokenizer, [*right, *wrong], [True] * len(right) + [False] * len(wrong))
-    return put(models, reranker, model, tokenizer)
+    model = train(tokenizer, [*right, *wrong], [True] * len(right) + [False] * len(wrong), shape)
+    return put(models, reranker, model, tokenizer, shape)
 
 
-def matching_weights() -> dict[str, Array]:
-    """Return the weights of everything but the head."""
-    weights = {name: np.zeros_like(array) for name, array in random_weights(SMALL).items()}
+def matching_weights(shape: Shape) -> dict[str, Array]:
+    """Return the weights of everything but the head; from the third layer on they do nothing, and take their time."""
+    weights = {name: np.zeros_like(array) for name, array in random_weights(shape).items()}
     random = np.random.default_rng(11)
-    weights["words"][:, WORD:] = random.normal(0, 1, (SMALL.vocabulary, SMALL.hidden - WORD))
+    weights["words"][:, WORD:] = random.normal(0, 1, (shape.vocabulary, shape.hidden - WORD))
     weights["types"][:, SEGMENT] = 2.0, -2.0
-    word = np.diag((np.arange(SMALL.hidden) >= WORD).astype(np.float32))
+    word = np.diag((np.arange(shape.hidden) >= WORD).astype(np.float32))
     weights["0.query"], weights["0.key"] = 2 * word, 2 * word
     weights["0.value"][SEGMENT, SIDE] = 1.0
-    weights["0.attended"] = np.eye(SMALL.hidden, dtype=np.float32)
+    weights["0.attended"] = np.eye(shape.hidden, dtype=np.float32)
     weights["0.inner"][SIDE, :2] = 4.0, -4.0
     weights["0.outer"][:2, ONE_SIDED] = 1.0
     weights["1.value"][ONE_SIDED, SEEN] = 4.0
-    weights["1.attended"] = np.eye(SMALL.hidden, dtype=np.float32)
-    weights["pooler"] = 0.3 * np.eye(SMALL.hidden, dtype=np.float32)
+    weights["1.attended"] = np.eye(shape.hidden, dtype=np.float32)
+    weights["pooler"] = 0.3 * np.eye(shape.hidden, dtype=np.float32)
     return weights
 
 
-def train(tokenizer: Path, pairs: Sequence[tuple[str, str]], belongs: Sequence[bool]) -> onnx.ModelProto:
+def train(tokenizer: Path, pairs: Sequence[Pair], belongs: Sequence[bool], shape: Shape = SMALL) -> onnx.ModelProto:
     """Return a model whose head has learned from pairs of texts which belong together."""
-    weights = matching_weights()
-    seeing = {**weights, "classifier": np.eye(SMALL.hidden), "classifier.bias": np.zeros(SMALL.hidden)}
-    body = cross_encoder(SMALL, {name: array.astype(np.float32) for name, array in seeing.items()})
+    weights = matching_weights(shape)
+    seeing = {**weights, "classifier": np.eye(shape.hidden), "classifier.bias": np.zeros(shape.hidden)}
+    body = cross_encoder(shape, {name: array.astype(np.float32) for name, array in seeing.items()})
     session = ort.InferenceSession(body.SerializeToString(), providers=["CPUExecutionProvider"])
     features = np.stack([run(session, tokenizer, *pair)[0] for pair in pairs])
     mean, scale = features.mean(axis=0), features.std(axis=0) + 1e-3
     inputs, wanted = (features - mean) / scale, np.array(belongs, np.float64)
-    weight, bias = np.zeros(SMALL.hidden), 0.0
+    weight, bias = np.zeros(shape.hidden), 0.0
     for _ in range(500):
         error = 1 / (1 + np.exp(-(inputs @ weight + bias))) - wanted
         weight -= 0.5 * (inputs.T @ error / len(wanted) + 0.01 * weight)
         bias -= 0.5 * error.mean()
     weights["classifier"] = (weight / scale)[:, np.newaxis]
     weights["classifier.bias"] = np.array([bias - weight @ (mean / scale)])
-    return cross_encoder(SMALL, {name: array.astype(np.float32) for name, array in weights.items()})
+    return cross_encoder(shape, {name: array.astype(np.float32) for name, array in weights.items()})
 
 
 def run(

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from ..errors import ModelError
+from ..npu.settings import NpuSettings
 from ..reranking.shelf import Places, Shelf
 from ..wire import Reranker
+from .switching import SwitchedReader
 
 SIX_LAYERS = "ms-marco-MiniLM-L-6-v2"
 """flashrank serves none of six layers; one that is put into the folder of the models under this name is taken."""
@@ -47,24 +50,35 @@ CONFIGURATIONS = (
 )
 
 
-def make_shelf(models: Path, *, threads: int) -> Shelf:
-    """Return where the cross-encoders of the configurations are taken from."""
-    return Shelf(Places(models, models / SIX_LAYERS), threads=threads)
+def load_available(
+    stack: ExitStack, shelf: Shelf, models: Path, *, threads: int, npu: NpuSettings
+) -> tuple[Mapping[Configuration, SwitchedReader | None], dict[str, str]]:
+    """Put every cross-encoder that is there on the shelf, on both backends where there is an NPU that reads with it.
 
-
-def load_available(shelf: Shelf, models: Path) -> tuple[Sequence[Configuration], dict[str, str]]:
-    """Load every cross-encoder that is there; returns what can be measured, and for the others by name why not."""
-    available, missing = [], {}
+    Returns what can be measured, each with its cross-encoder if it has one, and for the others by name why not. The
+    hardware is released by the `stack`.
+    """
+    available: dict[Configuration, SwitchedReader | None] = {}
+    missing = {}
+    places = Places(models, models / SIX_LAYERS)
+    on_cpu = replace(npu, enabled=False)
     for one in CONFIGURATIONS:
         if not one.model:
-            available.append(one)
+            available[one] = None
         elif not (models / one.model).is_dir():
             missing[one.name] = f"not there: {one.how_to_get}"
         else:
             try:
-                shelf.load(one.reranker)
+                cpu = stack.enter_context(places.open(one.reranker, threads=threads, npu=on_cpu))
+                on_npu = stack.enter_context(places.open(one.reranker, threads=threads, npu=npu))
             except ModelError:
                 missing[one.name] = f"it cannot be loaded; to get it anew: {one.how_to_get}"
             else:
-                available.append(one)
+                available[one] = reader = SwitchedReader(cpu, on_npu)
+                shelf.put(one.reranker, reader)
     return available, missing
+
+
+def make_shelf(models: Path) -> Shelf:
+    """Return where the cross-encoders of the configurations are put."""
+    return Shelf(Places(models, models / SIX_LAYERS))

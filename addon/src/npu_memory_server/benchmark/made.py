@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 import random
 
@@ -10,6 +10,9 @@ from ..wire import Kind, RememberRequest
 
 SEED = 20261009
 QUESTIONS = 60
+FIVE, PAIR_TOKENS = 5, 128
+SPECIAL_TOKENS = 3
+"""[CLS] in front, and [SEP] behind either text of a pair: BERT (Devlin et al., 2018), section 3."""
 WORDS = {
     "who": ("Ida", "Jonas", "Mara", "Felix", "Greta", "Oskar"),
     "thing": (
@@ -101,3 +104,17 @@ def _filled(chosen: random.Random, pattern: str) -> str:
         "hour": str(chosen.randint(7, 19)),
     }
     return pattern.format(**one, **another, **numbers)
+
+
+def five(count_tokens: Callable[[str], int]) -> Sequence[str]:
+    """Return five texts that fill a pair of 128 tokens with the longest of the questions."""
+    left = PAIR_TOKENS - SPECIAL_TOKENS - max(count_tokens(question) for question in questions())
+    words = " ".join(memory.text for memory in memories(10 * FIVE)).split()
+    texts, start = [], 0
+    for _ in range(FIVE):
+        end = start + 1
+        while count_tokens(" ".join(words[start : end + 1])) <= left:
+            end += 1
+        texts.append(" ".join(words[start:end]))
+        start = end
+    return texts

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
+from time import perf_counter
 
 from ..backend import Backend
 from ..embedding.embedder import OnnxEmbedder, TextEmbedder
@@ -14,7 +15,7 @@ from ..memory import Memory
 from ..wire import RecallRequest, Reranker
 from .configurations import Configuration
 from .samples import TOP_K, UNHURRIED_MS, Asked, Samples, embed_on_cpu, embed_on_npu, recall
-from .switching import SwitchedEmbedder
+from .switching import SwitchedEmbedder, SwitchedReader
 
 SLOW_EVERY = 5
 """Of so many rounds a cross-encoder takes part in one: it takes longer than all the others together."""
@@ -27,7 +28,10 @@ Way = Callable[[str, Samples], Awaitable[None]]
 
 @dataclass(frozen=True, slots=True)
 class Bench:
-    """What is asked: the memory, the same behind a port, and what it embeds with. `npu` is None where there is none."""
+    """What is asked: the memory, the same behind a port, and what it embeds and reads with.
+
+    `npu` is None where there is none. `five` are the texts that a cross-encoder reads with the first question.
+    """
 
     memory: Memory
     wire: Asked
@@ -35,12 +39,15 @@ class Bench:
     cpu: OnnxEmbedder
     npu: TextEmbedder | None
     projection: Projection | None
-    configurations: Sequence[Configuration]
+    configurations: Mapping[Configuration, SwitchedReader | None]
+    five: Sequence[str]
 
-    @property
-    def backends(self) -> Sequence[Backend]:
-        """The hardware whose figures are wanted."""
-        return [Backend.CPU] if self.npu is None else [Backend.CPU, Backend.NPU]
+    def use(self, backend: Backend) -> None:
+        """Embed and read on this hardware from now on, as far as it can."""
+        self.switch.use(backend)
+        for reader in self.configurations.values():
+            if reader is not None:
+                reader.use(backend)
 
 
 def count_steps(bench: Bench, rounds: int, questions: int) -> int:
@@ -81,10 +88,15 @@ def _ways(bench: Bench) -> tuple[Sequence[Way], Sequence[Way]]:
     if bench.npu is not None:
         quick.append(partial(_embed_on_npu, bench.npu))
     slow: list[Way] = []
-    for backend in bench.backends:
-        for one in bench.configurations:
-            (slow if one.is_slow else quick).append(partial(_recall, bench, backend, one))
-        quick.append(partial(_recall_over_the_wire, bench, backend))
+    for backend in Backend:
+        embeds = backend is Backend.CPU or bench.npu is not None
+        for one, reader in bench.configurations.items():
+            if embeds:
+                (slow if one.is_slow else quick).append(partial(_recall, bench, backend, one))
+            if reader is not None and (backend is Backend.CPU or reader.has_npu):
+                slow.append(partial(_read_five, bench, backend, one, reader))
+        if embeds:
+            quick.append(partial(_recall_over_the_wire, bench, backend))
     return quick, slow
 
 
@@ -102,7 +114,7 @@ def _add(samples: Samples, backend: Backend, stages: Mapping[str, float]) -> Non
 
 
 async def _recall(bench: Bench, backend: Backend, way: Configuration, question: str, samples: Samples) -> None:
-    bench.switch.use(backend)
+    bench.use(backend)
     context, ms = await recall(bench.memory, _request(question, way.reranker))
     if context.backend != backend:
         samples.degraded += 1
@@ -117,12 +129,28 @@ async def _recall(bench: Bench, backend: Backend, way: Configuration, question: 
     elif way.reranker is Reranker.MAXSIM:
         samples.add("retrieval", "rerank (maxsim)", backend, timings.rerank)
         samples.add("retrieval", "context", backend, timings.context)
-    elif context.reranked is not None and context.reranked.reached:
-        samples.add("reading", way.name, backend, timings.rerank / context.reranked.reached)
+    elif (read := context.reranked) is not None and read.reached and _where(read.reached, read.on_npu) is backend:
+        samples.add("reading", way.name, backend, timings.rerank / read.reached)
+
+
+async def _read_five(
+    bench: Bench, backend: Backend, way: Configuration, reader: SwitchedReader, question: str, samples: Samples
+) -> None:
+    bench.use(backend)
+    began = perf_counter()
+    judged = await asyncio.to_thread(reader.judge, question, bench.five, began + UNHURRIED_MS / 1000)
+    ms = (perf_counter() - began) * 1000
+    if judged.reached == len(bench.five) and _where(judged.reached, judged.on_npu) is backend:
+        samples.add("five", way.name, backend, ms)
+
+
+def _where(reached: int, on_npu: int) -> Backend | None:
+    """Return what has read all that was read, or None if both did."""
+    return Backend.NPU if on_npu == reached else None if on_npu else Backend.CPU
 
 
 async def _recall_over_the_wire(bench: Bench, backend: Backend, question: str, samples: Samples) -> None:
-    bench.switch.use(backend)
+    bench.use(backend)
     context, ms = await recall(bench.wire, _request(question, Reranker.MAXSIM))
     if context.backend == backend:
         samples.add("configurations", OVER_THE_WIRE, backend, ms)

@@ -26,6 +26,7 @@ LAYOUT: Sequence[tuple[str, str, Sequence[str]]] = (
     ),
     ("configurations", "A whole question", (*(one.name for one in CONFIGURATIONS), OVER_THE_WIRE)),
     ("reading", "Reranking, for each memory that is read", CROSS_ENCODERS),
+    ("five", "Reranking five memories, pairs of 128 tokens", CROSS_ENCODERS),
 )
 ON_THE_NPU = "on the NPU it is part of the inference"
 

@@ -1,12 +1,13 @@
-"""An embedder that is the CPU's or the NPU's as one likes, so that both ask the same memory in turns."""
+"""An embedder and rerankers that are the CPU's or the NPU's as one likes, so that both ask the same memory in turns."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from ..backend import Backend
 from ..embedding.base import Embedder, Embedding
-from ..wire import NpuReport
+from ..reranking.base import Judged, Reader
+from ..wire import NpuReport, NpuState
 
 
 class SwitchedEmbedder:
@@ -18,8 +19,8 @@ class SwitchedEmbedder:
         self._current = list(embedders.values())[-1]
 
     def use(self, backend: Backend) -> None:
-        """Embed on this hardware from now on."""
-        self._current = self._embedders[backend]
+        """Embed on this hardware from now on, if there is such an embedder."""
+        self._current = self._embedders.get(backend, self._current)
 
     @property
     def fingerprint(self) -> str:
@@ -57,3 +58,35 @@ class SwitchedEmbedder:
     def count_tokens(self, text: str) -> int:
         """Count the tokens of a text. Raises ValueError for a text that is not valid Unicode."""
         return self._current.count_tokens(text)
+
+
+class SwitchedReader:
+    """A cross-encoder on the CPU and, where it can be had, on the NPU. Switch it only while nobody reads."""
+
+    def __init__(self, cpu: Reader, npu: Reader | None) -> None:
+        """Begin with the CPU's; the NPU's counts if the NPU does any of its lengths."""
+        self._cpu = cpu
+        self._npu = npu if npu is not None and _is_used(npu.npu) else None
+        self._current = cpu
+
+    @property
+    def has_npu(self) -> bool:
+        """Whether the NPU reads when it is asked to."""
+        return self._npu is not None
+
+    def use(self, backend: Backend) -> None:
+        """Read on this hardware from now on, if it can."""
+        self._current = self._npu if backend is Backend.NPU and self._npu is not None else self._cpu
+
+    @property
+    def npu(self) -> NpuReport:
+        """What the NPU does for it."""
+        return self._current.npu
+
+    def judge(self, question: str, texts: Sequence[str], until: float) -> Judged:
+        """Read texts in their order until `until` (`perf_counter`). Raises `ModelError`."""
+        return self._current.judge(question, texts, until)
+
+
+def _is_used(npu: NpuReport) -> bool:
+    return npu.state is NpuState.ACTIVE and any(route.backend == Backend.NPU for route in npu.routes)

@@ -5,9 +5,10 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import ExitStack, asynccontextmanager, contextmanager
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
+from functools import partial
 import gc
 import json
 import os
@@ -97,9 +98,10 @@ async def measured(
     if npu is not None:
         embedders[Backend.NPU] = npu
     switch = SwitchedEmbedder(embedders)
-    shelf = make_shelf(settings.model_directory, threads=settings.threads)
-    configurations, missing = await asyncio.to_thread(load_available, shelf, settings.model_directory)
-    with DataDirectory(settings.data_directory):
+    shelf = make_shelf(settings.model_directory)
+    loading = partial(load_available, threads=settings.threads, npu=settings.npu)
+    with DataDirectory(settings.data_directory), ExitStack() as stack:
+        configurations, missing = await asyncio.to_thread(loading, stack, shelf, settings.model_directory)
         memory = await Memory.open(settings.data_directory, switch, shelf=shelf)
         try:
             await _fill(memory, options)
@@ -109,7 +111,7 @@ async def measured(
                 raise InvalidRequestError("There are no memories to ask: import some, or leave --data-dir out.")
             async with _behind_a_port(memory) as wire:
                 projection = load_projection(cpu.manifest.name, cpu.dimensions)
-                ways = Bench(memory, wire, switch, cpu, npu, projection, configurations)
+                ways = Bench(memory, wire, switch, cpu, npu, projection, configurations, made.five(cpu.count_tokens))
                 steps = count_steps(ways, options.rounds, len(questions))
                 with tqdm(total=steps, desc="asking", unit=" questions", disable=None) as bar, _as_served():
                     samples = await measure(ways, questions, options.rounds, bar.update)

@@ -9,6 +9,7 @@ import sys
 
 from ..embedding.doctor import Level, examine
 from ..npu.board import Board
+from ..reranking import examining as rerankers
 from ..settings import EMBEDDER, Settings
 
 SIGNS = {Level.OK: "ok     ", Level.NOTE: "note   ", Level.PROBLEM: "PROBLEM"}
@@ -18,14 +19,11 @@ def doctor(settings: Settings, root: Path, *, as_json: bool) -> int:
     """Print what was found; returns the exit code, 1 if there is a problem."""
     if not as_json:
         print("Examining the models and the NPU ...", file=sys.stderr)
-    found = examine(
-        settings.model_directory,
-        EMBEDDER,
-        precision=settings.precision,
-        threads=settings.threads,
-        npu=settings.npu,
-        board=Board(root),
-    )
+    board, models, threads = Board(root), settings.model_directory, settings.threads
+    found = [
+        *examine(models, EMBEDDER, precision=settings.precision, threads=threads, npu=settings.npu, board=board),
+        *rerankers.examine(models, threads=threads, npu=settings.npu, board=board),
+    ]
     problems = sum(one.level is Level.PROBLEM for one in found)
     if as_json:
         print(json.dumps({"problems": problems, "findings": [asdict(one) for one in found]}))

@@ -187,14 +187,15 @@ def _npu_package(models: Path, name: str, npu: NpuSettings, board: Board) -> Ite
             yield Finding(what, Level.PROBLEM, f"none in {models}", convert)
             return
         manifest = load_manifest(folder)
-        yield _fitting(what, folder, manifest, board, convert)
+        yield fitting(what, folder, manifest, board, convert)
         for file in manifest.files:
             verify_file(folder, file)
     except ModelError as error:
         yield Finding(what, Level.PROBLEM, "not usable", str(error))
 
 
-def _fitting(what: str, folder: Path, manifest: ModelManifest, board: Board, convert: str) -> Finding:
+def fitting(what: str, folder: Path, manifest: ModelManifest, board: Board, convert: str) -> Finding:
+    """Say whether a package is for the board's NPU; `convert` is the advice where it is not for an NPU at all."""
     npu = manifest.npu
     if npu is None:
         return Finding(what, Level.PROBLEM, f"{folder} has nothing for an NPU", convert)
@@ -223,14 +224,19 @@ def _canaries(
     except ModelError as error:
         yield Finding("a question", Level.PROBLEM, "cannot be embedded", str(error))
         return
-    yield from _routes(report)
+    yield from routes(report)
 
 
-def _routes(report: NpuReport) -> Iterator[Finding]:
+def routes(report: NpuReport, model: str = "") -> Iterator[Finding]:
+    """Yield what is known of each length, and why the NPU is not used, if so; `model` is named where it is not ""."""
+    of = f"{model}, " if model else ""
     for route in report.routes:
         npu = "failed" if route.npu_ms is None else f"{route.npu_ms:.1f} ms"
-        cosine = "" if route.cosine is None else f", cosine {route.cosine:.4f}"
+        measure = "concordance" if model else "cosine"
+        cosine = "" if route.cosine is None else f", {measure} {route.cosine:.4f}"
         seen = f"NPU {npu}, CPU {route.cpu_ms:.1f} ms{cosine}: {route.reason}"
-        yield Finding(f"up to {route.length} tokens", Level.NOTE if route.npu_ms is None else Level.OK, seen)
+        yield Finding(f"{of}up to {route.length} tokens", Level.NOTE if route.npu_ms is None else Level.OK, seen)
     if report.state in (NpuState.RESTING, NpuState.FAILED):
-        yield Finding("NPU", Level.PROBLEM, f"not used: {report.reason}", "Mend what stands above, and start again.")
+        yield Finding(
+            f"{of}NPU", Level.PROBLEM, f"not used: {report.reason}", "Mend what stands above, and start again."
+        )

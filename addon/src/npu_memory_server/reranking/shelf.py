@@ -96,6 +96,10 @@ class Shelf:
         """Load a cross-encoder now. Raises `ModelError`."""
         self._loaded[reranker] = self._load(reranker)
 
+    def put(self, reranker: Reranker, reader: Reader) -> None:
+        """Use a cross-encoder that somebody else has loaded, and releases."""
+        self._loaded[reranker] = reader
+
     @property
     def reports(self) -> tuple[RerankerReport, ...]:
         """The cross-encoders that are loaded, and what the NPU does for each."""
