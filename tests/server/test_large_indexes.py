@@ -69,5 +69,5 @@ def test_searching_for_long_leaves_python_as_it_was() -> None:
     index = CellIndex.restored(arrays, len(vectors))
     before = sys.getrefcount(None)
     for row, vector in enumerate(vectors):
-        assert index.search(vector, 10, lambda rows: np.ones(len(rows), np.bool_))[0] == row
+        assert index.search(vector, 10, lambda rows: np.ones(len(rows), np.bool_))[0][0] == row
     assert abs(sys.getrefcount(None) - before) < 100

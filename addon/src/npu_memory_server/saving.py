@@ -28,7 +28,7 @@ LARGE = 20_000
 """Memories from which on the indexes are for a large memory, and saved; exact search takes as long below."""
 PREFIX = "indexes-"
 SUFFIX = ".bin"
-FORMAT = 1
+FORMAT = 2
 """To be counted up when terms, priors or codes are made in another way: saved ones are then made anew."""
 
 

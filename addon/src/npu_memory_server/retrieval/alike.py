@@ -39,7 +39,7 @@ def alike(
     found = terms(said, language)
     if isinstance(parts.vectors, CellIndex):
         hits = parts.lexical.search(found)
-        near = parts.vectors.search(vector, ALIKE, other)
+        near, _ = parts.vectors.search(vector, ALIKE, other)
         rows = np.unique(np.concatenate([near, pool.visible_hits(hits, ALIKE, other)]))
         cosine, lexical = parts.vectors.at(rows, vector), hits.at(rows)
     else:

@@ -12,12 +12,16 @@ Vectors = NDArray[np.float32]
 FULL = 127
 REDUCED = 96
 """Directions of the coarse codes: 256 candidates from 96 of them hold 99.9 % of the ten nearest, from 64 97.8 %."""
-VECTORS_A_CELL = 1_000
+VECTORS_A_CELL = 100
+"""Questions lie between statements: among 1 000 cells of a million vectors 20 % of these had to be looked at for what
+5 % hold among 4 096."""
 MAX_CELLS = 4_096
 MIN_CELLS = 8
-SAMPLED_A_CELL = 48
+SAMPLED_A_CELL = 24
 ROUNDS = 8
 AT_ONCE = 8_192
+COMPARED_AT_ONCE = 4_000_000
+"""Vectors times cells: 16 MB."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -99,7 +103,8 @@ def _cells(count: int) -> int:
 
 
 def _nearest(vectors: Vectors, centers: Vectors) -> NDArray[np.intp]:
-    parts = [(vectors[start : start + AT_ONCE] @ centers.T).argmax(axis=1) for start in range(0, len(vectors), AT_ONCE)]
+    step = max(COMPARED_AT_ONCE // len(centers), 1)
+    parts = [(vectors[start : start + step] @ centers.T).argmax(axis=1) for start in range(0, len(vectors), step)]
     return np.concatenate(parts) if parts else np.zeros(0, np.intp)
 
 

@@ -82,12 +82,12 @@ def candidates(
     weights: Weights,
 ) -> Pool:
     """Return the pool of what the legs put up; `allowed_of` returns `Pool.allowed` of any rows."""
-    found = []
-    if query is not None:
-        found.append(index.search(query, EACH_LEG, lambda rows: allowed_of(rows) > 0))
-    if hits is not None:
-        found.append(visible_hits(hits, EACH_LEG, lambda rows: allowed_of(rows) > 0))
-    rows = np.unique(np.concatenate(found))
+    def visible(some: Rows) -> NDArray[np.bool_]:
+        return allowed_of(some) > 0
+
+    near, cosines = (np.empty(0, np.intp), None) if query is None else index.search(query, EACH_LEG, visible)
+    worded = np.empty(0, np.intp) if hits is None else visible_hits(hits, EACH_LEG, visible)
+    rows = np.unique(np.concatenate([near, worded]))
 
     def lexical_of(some: Rows) -> Scores | None:
         return hits.at(some) if hits is not None else None
@@ -100,7 +100,14 @@ def candidates(
         visible: Scores = np.where(allowed_of(some) > 0, fused, np.float32(0))
         return visible
 
-    lexical, cosine, priors = lexical_of(rows), cosine_of(rows), catalog.priors[rows]
+    lexical, priors = lexical_of(rows), catalog.priors[rows]
+    cosine = None
+    if query is not None and cosines is not None:
+        cosine = np.empty(len(rows), np.float32)
+        known = np.zeros(len(rows), np.bool_)
+        place = np.searchsorted(rows, near)
+        cosine[place], known[place] = cosines, True
+        cosine[~known] = index.at(rows[~known], query)
     scores = fuse(lexical, cosine, priors, weights.lexical)
     return Pool(rows, lexical, cosine, priors, scores, allowed_of(rows), scores_of, allowed_of)
 
