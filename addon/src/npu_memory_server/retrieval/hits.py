@@ -49,6 +49,7 @@ class Hits:
         self._scores = scores
         self._found = found
         self._late = late
+        self._best: dict[int, Rows] = {}
 
     @classmethod
     def of(cls, scores: Scores) -> Hits:
@@ -77,9 +78,14 @@ class Hits:
         return sum(map(len, self._found)) + (self._other.most if self._other is not None else 0)
 
     def best(self, count: int) -> Rows:
-        """Return about `count` rows with the largest scores: more where some are equal, fewer where fewer have one."""
-        own = self._own_best(count)
-        return own if self._other is None else np.union1d(own, self._other.best(count))
+        """Return about `count` rows with the largest scores: more where some are equal, fewer where fewer have one.
+
+        They are kept for when they are asked for again.
+        """
+        if count not in self._best:
+            own = self._own_best(count)
+            self._best[count] = own if self._other is None else np.union1d(own, self._other.best(count))
+        return self._best[count]
 
     def _own_best(self, count: int) -> Rows:
         if not self._found:

@@ -92,9 +92,13 @@ class TokenReranker:
 
     def _importance(self, asked: tuple[str, str | None], token_starts: NDArray[np.int32]) -> NDArray[np.float32]:
         """Return how much each token of a question counts, float32 [m] with sum 1: as rare as the word it is in."""
-        importance = np.full(len(token_starts), STOP_WORD_IMPORTANCE, np.float32)
-        for begin, end, term in words(*asked):
-            if term is not None:
-                importance[(token_starts >= begin) & (token_starts < end)] = self._lexical.idf(term)
+        found = words(*asked)
+        if not found:
+            return np.full(len(token_starts), np.float32(1 / max(len(token_starts), 1)))
+        begins, ends, terms = zip(*found, strict=True)
+        rarity = [STOP_WORD_IMPORTANCE if term is None else self._lexical.idf(term) for term in terms]
+        place = np.searchsorted(begins, token_starts, side="right") - 1
+        inside = (place >= 0) & (token_starts < np.array(ends)[place])
+        importance = np.where(inside, np.array(rarity, np.float32)[place], np.float32(STOP_WORD_IMPORTANCE))
         weights: NDArray[np.float32] = importance / max(float(importance.sum()), 1e-9)
         return weights

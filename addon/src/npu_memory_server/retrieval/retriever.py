@@ -23,6 +23,7 @@ from .lexical import LexicalIndex
 from .maxsim import Fetch
 from .misheard import Soundalikes
 from .parts import Parts
+from .pool import HITS
 from .postings import Postings
 from .question import Found, Question
 from .rereading import TokenReranker
@@ -229,7 +230,10 @@ class Retriever:
         heard = self._parts.soundalikes.heard(text, language)
         if self.is_large:
             hits = self._parts.lexical.search(terms(text, language))
-            return hits if heard is None else hits.or_better(self._parts.lexical.search(heard))
+            hits = hits if heard is None else hits.or_better(self._parts.lexical.search(heard))
+            # They are kept with the hits: now is the time, while another thread embeds the question.
+            hits.best(HITS)
+            return hits
         scores = self._parts.lexical.scores(terms(text, language))
         return scores if heard is None else np.maximum(scores, self._parts.lexical.scores(heard))
 
