@@ -82,6 +82,7 @@ def candidates(
     weights: Weights,
 ) -> Pool:
     """Return the pool of what the legs put up; `allowed_of` returns `Pool.allowed` of any rows."""
+
     def visible(some: Rows) -> NDArray[np.bool_]:
         return allowed_of(some) > 0
 

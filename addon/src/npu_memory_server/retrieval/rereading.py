@@ -94,11 +94,13 @@ class TokenReranker:
         """Return how much each token of a question counts, float32 [m] with sum 1: as rare as the word it is in."""
         found = words(*asked)
         if not found:
-            return np.full(len(token_starts), np.float32(1 / max(len(token_starts), 1)))
+            return np.full(len(token_starts), 1 / max(len(token_starts), 1), np.float32)
         begins, ends, terms = zip(*found, strict=True)
         rarity = [STOP_WORD_IMPORTANCE if term is None else self._lexical.idf(term) for term in terms]
         place = np.searchsorted(begins, token_starts, side="right") - 1
         inside = (place >= 0) & (token_starts < np.array(ends)[place])
-        importance = np.where(inside, np.array(rarity, np.float32)[place], np.float32(STOP_WORD_IMPORTANCE))
-        weights: NDArray[np.float32] = importance / max(float(importance.sum()), 1e-9)
+        importance: NDArray[np.float32] = np.array([*rarity, STOP_WORD_IMPORTANCE], np.float32)[
+            np.where(inside, place, -1)
+        ]
+        weights: NDArray[np.float32] = importance / np.float32(max(float(importance.sum()), 1e-9))
         return weights
