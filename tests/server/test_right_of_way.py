@@ -3,19 +3,23 @@
 import asyncio
 from collections import Counter
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
+import sqlite3
 from typing import Any
 
 import pytest
 
 from npu_memory_server import indexing, right_of_way, saving
+from npu_memory_server.correcting import Corrector
 from npu_memory_server.embedding.embedder import OnnxEmbedder
 from npu_memory_server.indexes import Indexes
 from npu_memory_server.memory import Memory
 from npu_memory_server.store import memories
+from npu_memory_server.store.database import FILE_NAME
 from npu_memory_server.transport.requests import Serving
 from npu_memory_server.transport.server import listening
-from npu_memory_server.wire import RecallRequest, RememberRequest, message_bytes
+from npu_memory_server.wire import RecallRequest, RememberRequest, Strategy, message_bytes
 from tests.server.conftest import OpenMemory
 from tests.server.faulty_embedders import CountingEmbedder, HangingEmbedder
 from tests.server.peer import peer
@@ -189,3 +193,75 @@ async def test_indexes_that_are_made_anew_wait_as_well(
     await answer
     await memory.indexed()
     assert await memory.faults() == []
+
+
+async def test_a_question_does_not_wait_for_what_is_imported(
+    tmp_path: Path, embedder: OnnxEmbedder, open_memory: OpenMemory
+) -> None:
+    """The last few of an import look like the turns before a question, but were said years ago."""
+    hanging = HangingEmbedder(embedder, lambda text: "boiler" in text)
+    memory = await open_memory(tmp_path, hanging)
+    said_long_ago = RememberRequest(text="The boiler hums.", created_at="2019-03-01T10:00:00+01:00")
+    await memory.remember(said_long_ago)
+    await asyncio.to_thread(hanging.hanging.wait, 60)
+    # The words answer, since the model hangs; nothing was waited for before.
+    answer = await memory.recall(RecallRequest(text="boiler", strategy=Strategy.LEXICAL, budget_ms=CALM_MS))
+    assert answer.memories[0].text == "The boiler hums."
+    assert not memory._is_awaiting_the_turn_before()
+    hanging.released.set()
+    await memory.embedded()
+
+
+async def test_what_is_said_during_an_import_gets_its_vector_next(
+    tmp_path: Path, embedder: OnnxEmbedder, open_memory: OpenMemory
+) -> None:
+    """Not behind the batch that is being embedded, and not behind the search for corrections among all of it."""
+    counting = CountingEmbedder(embedder)
+    memory = await open_memory(tmp_path, counting)
+    importing = [
+        RememberRequest(text=f"Shelf {number} holds {number + 7} jars.", created_at="2019-03-01T10:00:00+01:00")
+        for number in range(120)
+    ]
+    await asyncio.gather(*map(memory.remember, importing))
+    while len(counting.texts) < 3:  # noqa: ASYNC110 - in another thread
+        await asyncio.sleep(0)
+    before = len(counting.texts)
+    await memory.remember(RememberRequest(text="Pickle has swallowed a rubber band."))
+    answer = await memory.recall(RecallRequest(text="any trouble with the cat", budget_ms=CALM_MS))
+    assert answer.memories[0].text == "Pickle has swallowed a rubber band."
+    embedded = counting.texts.index("Pickle has swallowed a rubber band.")
+    # Two were under way or taken up while it was being stored.
+    assert embedded - before < 32
+    assert (await memory.status()).pending_embeddings > 0
+    await memory.embedded()
+    assert await memory.faults() == []
+
+
+async def test_what_is_said_during_a_search_for_corrections_gets_its_vector_next(
+    household_directory: Path, embedder: OnnxEmbedder, open_memory: OpenMemory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    examined = 0
+    decide = Corrector._decide
+
+    def counted(*arguments: Any) -> Any:
+        nonlocal examined
+        examined += 1
+        return decide(*arguments)
+
+    monkeypatch.setattr(Corrector, "_decide", counted)
+    with closing(sqlite3.connect(household_directory / FILE_NAME)) as database, database:
+        database.execute("INSERT OR IGNORE INTO unexamined SELECT slot FROM memory")
+    counting = CountingEmbedder(embedder)
+    memory = await open_memory(household_directory, counting)
+    await memory.remember(RememberRequest(text="The gate squeaks.", created_at="2019-03-01T10:00:00+01:00"))
+    while not examined:  # noqa: ASYNC110 - in another thread
+        await asyncio.sleep(0)
+    await memory.remember(RememberRequest(text="Pickle has swallowed a rubber band."))
+    await memory.recall(RecallRequest(text="any trouble with the cat", budget_ms=CALM_MS))
+    assert examined < 700
+    assert counting.texts[-2:] == ["Pickle has swallowed a rubber band.", "any trouble with the cat"]
+    await memory.embedded()
+    # Nothing is left out: the search goes on where it stopped.
+    with closing(sqlite3.connect(household_directory / FILE_NAME)) as database:
+        left = database.execute("SELECT count(*) FROM unexamined").fetchone()[0]
+    assert left < 32

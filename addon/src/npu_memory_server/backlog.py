@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence, Set as AbstractSet
 import contextlib
-from itertools import islice
+from itertools import chain, islice
 import logging
 
 LOGGER = logging.getLogger(__name__)
 
+AWAITED_AT_MOST = 8
+"""A question waits, within its budget, for some turns of the talk before it; when more come at once it is no talk."""
 EMBEDDED_AT_ONCE = 32
 """How many vectors share a commit; what a crash loses is embedded again at the next start."""
 
@@ -17,9 +19,15 @@ EMBEDDED_AT_ONCE = 32
 class EmbeddingBacklog:
     """Owns the task that works the backlog off; belongs to one event loop."""
 
-    def __init__(self, slots: Iterable[int], embed: Callable[[Sequence[int]], Awaitable[None]]) -> None:
-        """Begin with what was left over; `embed` gives some slots their vectors and copes with what goes wrong."""
+    def __init__(self, slots: Iterable[int], embed: Callable[[Sequence[int]], Awaitable[AbstractSet[int]]]) -> None:
+        """Begin with what was left over.
+
+        `embed` gives slots their vectors and copes with what goes wrong; it returns those that it has seen to, and may
+        leave some for later.
+        """
         self._slots = dict.fromkeys(slots)
+        self._awaited: set[int] = set()
+        self._none_awaited = asyncio.Event()
         self._embed = embed
         self._wanted = asyncio.Event()
         self._idle = asyncio.Event()
@@ -35,14 +43,37 @@ class EmbeddingBacklog:
         """The memories that wait for their vector, those that are being embedded included."""
         return frozenset(self._slots)
 
-    def add(self, slots: Iterable[int]) -> None:
+    @property
+    def awaited(self) -> set[int]:
+        """Those of them that the next question may be about, and waits for."""
+        return self._awaited
+
+    def add(self, slots: Iterable[int], *, awaited: bool = False) -> None:
         """Note memories that need a vector."""
-        self._slots.update(dict.fromkeys(slots))
+        added = dict.fromkeys(slots)
+        self._slots.update(added)
+        if awaited:
+            self._awaited.update(added)
+            self._none_awaited.clear()
+            if len(self._awaited) > AWAITED_AT_MOST:
+                self._awaited.clear()
+                self._none_awaited.set()
         if self._slots:
             self._idle.clear()
             self._wanted.set()
         else:
             self._idle.set()
+
+    def found(self, slot: int) -> None:
+        """Note that a memory can be found by its vector, or never will be."""
+        self._awaited.discard(slot)
+        if not self._awaited:
+            self._none_awaited.set()
+
+    async def wait_until_none_awaited(self) -> None:
+        """Wait until what the next question may be about has its vector."""
+        if self._awaited:
+            await self._none_awaited.wait()
 
     async def wait_until_empty(self) -> None:
         """Wait until every memory has its vector."""
@@ -59,11 +90,14 @@ class EmbeddingBacklog:
             await self._wanted.wait()
             self._wanted.clear()
             while self._slots:
-                some = list(islice(reversed(self._slots), EMBEDDED_AT_ONCE))
+                newest = islice(reversed(self._slots), EMBEDDED_AT_ONCE)
+                some = list(dict.fromkeys(chain(self._awaited, newest)))[:EMBEDDED_AT_ONCE]
+                done: AbstractSet[int] = frozenset(some)
                 try:
-                    await self._embed(some)
+                    done = await self._embed(some)
                 except Exception as error:  # noqa: BLE001 - this task is the only one: it has to outlive whatever it meets
                     LOGGER.error("%s memories have no vector until the next start: %s", len(some), type(error).__name__)  # noqa: TRY400 - a traceback may quote a memory
-                for slot in some:
+                for slot in done:
                     self._slots.pop(slot, None)
+                    self.found(slot)
             self._idle.set()

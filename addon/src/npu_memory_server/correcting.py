@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Sequence, Set as AbstractSet
 from concurrent.futures import Future, ThreadPoolExecutor
 from datetime import UTC, datetime
 from functools import partial
@@ -68,21 +68,30 @@ class Corrector:
         self._examined: set[int] = set()
         self._kept: dict[int, Said] = {}
 
-    async def examine(self) -> None:
-        """Examine whatever has a vector and was not examined yet. What fails is logged and tried again later."""
+    async def examine(self, is_wanted: Callable[[], bool]) -> None:
+        """Examine whatever has a vector and was not examined yet, until something else `is_wanted`.
+
+        What fails is logged and tried again later.
+        """
         try:
             slots = await self._run(lambda: self._indexes.read(self._begin))
+            waiting = set(slots)
             for start in range(0, len(slots), EXAMINED_AT_ONCE):
-                some = slots[start : start + EXAMINED_AT_ONCE]
-                waiting = frozenset(slots[start:])
+                done: list[int] = []
                 decided: list[Decision] = []
-                for slot in some:
+                for slot in slots[start : start + EXAMINED_AT_ONCE]:
+                    if is_wanted():
+                        break
                     await self._right_of_way.wait()
                     decided += await self._run(partial(self._decide, slot, decided, waiting))
-                self._examined.update(some)
+                    done.append(slot)
+                waiting.difference_update(done)
+                self._examined.update(done)
                 if decided or len(self._examined) >= EXAMINED_AT_ONCE:
                     await self._write(tuple(self._examined), decided)
                     self._examined.clear()
+                if is_wanted():
+                    break
         except Exception as error:  # noqa: BLE001 - the embedding, which this follows, has to go on
             LOGGER.warning("Corrections were not looked for and will be later: %s", type(error).__name__)
 
@@ -97,7 +106,7 @@ class Corrector:
             self._newest_ms = store.newest_examined(reader, self._examined)
         return slots
 
-    def _decide(self, slot: int, decided: Sequence[Decision], waiting: frozenset[int]) -> list[Decision]:
+    def _decide(self, slot: int, decided: Sequence[Decision], waiting: AbstractSet[int]) -> list[Decision]:
         """Return what a memory corrects and what corrects it. `decided` is not written yet, `waiting` comes later."""
         new = self._indexes.read(lambda reader: self._load(reader, [slot])).get(slot)
         if new is None:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections import deque
+from collections.abc import Callable, Sequence, Set as AbstractSet
 from concurrent.futures import Future, ThreadPoolExecutor
 import contextlib
 from dataclasses import dataclass, replace
@@ -86,8 +87,8 @@ IDLE_SECONDS = 5.0
 """After so long without a question its code, its weights and the database have begun to leave the caches."""
 WAKING_SECONDS = 2.0
 WAKING_TEXT = "what did we say about that"
-AWAITED_EMBEDDINGS = 8
-"""A question waits, within its budget, for so many memories that were just stored: some turns of the talk before it."""
+JUST_SAID_SECONDS = 60.0
+"""What was said longer ago comes from an import, and is not waited for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -456,10 +457,10 @@ class Memory:
         if self._is_awaiting_the_turn_before():
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout((deadline - perf_counter()) / 2):
-                    await self._backlog.wait_until_empty()
+                    await self._backlog.wait_until_none_awaited()
 
     def _is_awaiting_the_turn_before(self) -> bool:
-        return 0 < len(self._backlog) <= AWAITED_EMBEDDINGS
+        return bool(self._backlog.awaited)
 
     def _incomplete(self) -> str:
         share = self._keeper.share
@@ -480,15 +481,26 @@ class Memory:
             return
         self._indexes.add(addition)
         if addition.added is not None:
-            self._loop.call_soon_threadsafe(self._backlog.add, [addition.added.slot])
+            age = datetime.now(UTC) - addition.added.record.created_at
+            adding = partial(
+                self._backlog.add, [addition.added.slot], awaited=abs(age.total_seconds()) < JUST_SAID_SECONDS
+            )
+            self._loop.call_soon_threadsafe(adding)
 
-    async def _embed(self, slots: Sequence[int]) -> None:
-        """Give these memories their vectors; one that cannot be embedded is found by its words alone."""
+    async def _embed(self, slots: Sequence[int]) -> AbstractSet[int]:
+        """Give these memories their vectors; one that cannot be embedded is found by its words alone.
+
+        Returns those that were seen to: what is said meanwhile is not to wait for the others.
+        """
         records = await self._read(lambda reader: memories.by_slot(reader, slots))
-        made: Sequence[StoredVector] = await self._embed_all(records)
+        waiting = deque(sorted(records.items(), reverse=True))
+        made: Sequence[StoredVector] = await self._embed_all(waiting)
+        left = {slot for slot, _ in waiting}
         while not await self._await(self._bulk[0].submit(Priority.MEMORY, self._embedder.confirm)):
             LOGGER.warning("%s memories are embedded again: the NPU could not be believed", len(made))
-            made = await self._embed_all(records)
+            again = deque((one.slot, records[one.slot]) for one in made)
+            made = await self._embed_all(again)
+            left.update(slot for slot, _ in again)
         try:
             await self._write(
                 lambda connection: vectors.put(connection, self._embedder_number, made),
@@ -502,19 +514,29 @@ class Memory:
         for one in made:
             await self.right_of_way.wait()
             await self._await(self._searching.submit(self._indexes.put_vector, one.slot, one.vector))
-        if len(self._backlog) == len(slots) and self._keeper.share == 1:
+            self._backlog.found(one.slot)
+        if not left and not self._others_wait(slots) and self._keeper.share == 1:
             # Only once all that waits has its vector: what is decided must not depend on the order of embedding.
-            await self._corrector.examine()
+            await self._corrector.examine(partial(self._others_wait, slots))
+        return set(slots) - left
 
-    async def _embed_all(self, records: Mapping[int, Record]) -> Sequence[StoredVector]:
-        waiting = iter(sorted(records.items(), reverse=True))
-        parts = await asyncio.gather(*(self._embed_on(thread, waiting) for thread in self._bulk))
+    def _others_wait(self, slots: Sequence[int]) -> bool:
+        return len(self._backlog) > len(slots)
+
+    async def _embed_all(self, waiting: deque[tuple[int, Record]]) -> Sequence[StoredVector]:
+        """Embed what waits; what is left in `waiting` has to wait for what was said meanwhile."""
+        batch = {slot for slot, _ in waiting}
+        parts = await asyncio.gather(*(self._embed_on(thread, waiting, batch) for thread in self._bulk))
         return [vector for part in parts for vector in part]
 
-    async def _embed_on(self, thread: InferenceThread, waiting: Iterator[tuple[int, Record]]) -> Sequence[StoredVector]:
+    async def _embed_on(
+        self, thread: InferenceThread, waiting: deque[tuple[int, Record]], batch: AbstractSet[int]
+    ) -> Sequence[StoredVector]:
         """Embed one waiting memory after the other on a thread, beside others that do the same."""
         made = []
-        for slot, record in waiting:
+        while waiting and not (self._backlog.awaited and self._backlog.awaited.isdisjoint(batch)):
+            slot, record = waiting.popleft()
+            await self.right_of_way.wait()
             embed = partial(self._embedder.embed, record.text, index_prefix(record), bulk=True)
             try:
                 embedding = await self._embed_when_possible(thread, embed)
