@@ -12,7 +12,7 @@ PACKAGE = Path(npu_memory_server.__file__).parent
 
 LAYERS = [
     {"wire"},
-    {"errors", "backend", "right_of_way"},
+    {"errors", "backend", "right_of_way", "waking"},
     {"npu"},
     {"records", "embedding", "data_directory", "correction", "supervisor"},
     {"store", "retrieval", "reranking"},

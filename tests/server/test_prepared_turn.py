@@ -1,5 +1,9 @@
 """The first question after hours of silence: somebody says that it is coming."""
 
+import asyncio
+import ctypes
+import mmap
+import os
 from pathlib import Path
 
 import pytest
@@ -7,6 +11,8 @@ import pytest
 from npu_memory_server import memory as memory_module
 from npu_memory_server.embedding.embedder import OnnxEmbedder
 from npu_memory_server.memory import Memory
+from npu_memory_server.store.database import FILE_NAME
+from npu_memory_server.waking import wake_files
 from npu_memory_server.wire import PrepareRequest, RecallRequest, RememberRequest, StatusRequest
 from tests.server.conftest import OpenMemory
 from tests.server.faulty_embedders import CountingEmbedder, FailingEmbedder
@@ -48,6 +54,46 @@ async def test_waking_is_no_question_of_anybody(memory: Memory) -> None:
     status = await memory.status()
     assert status.recalls == 0
     assert status.last_recall is None
+
+
+def in_memory(file: Path) -> int:
+    """Return how many pages of a file the kernel has in memory."""
+    system = ctypes.CDLL(None, use_errno=True)
+    system.mmap.restype = ctypes.c_void_p
+    system.mmap.argtypes = (ctypes.c_void_p, ctypes.c_size_t, *(ctypes.c_int,) * 3, ctypes.c_long)
+    system.mincore.argtypes = (ctypes.c_void_p, ctypes.c_size_t, ctypes.c_void_p)
+    system.munmap.argtypes = (ctypes.c_void_p, ctypes.c_size_t)
+    size = file.stat().st_size
+    pages = (ctypes.c_ubyte * (size // mmap.PAGESIZE + 1))()
+    with file.open("rb") as stream:
+        place = system.mmap(None, size, mmap.PROT_READ, mmap.MAP_SHARED, stream.fileno(), 0)
+    assert system.mincore(place, size, pages) == 0
+    system.munmap(place, size)
+    return sum(page & 1 for page in pages)
+
+
+@pytest.mark.usefixtures("long_silence")
+async def test_after_a_silence_the_whole_database_is_back_in_memory(
+    household_directory: Path, open_memory: OpenMemory
+) -> None:
+    """Not only the pages that the waking needs: the question may be about anything."""
+    memory = await open_memory(household_directory)
+    file = household_directory / FILE_NAME
+    with file.open("rb") as stream:
+        os.fsync(stream.fileno())
+        os.posix_fadvise(stream.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
+    pages = file.stat().st_size // mmap.PAGESIZE
+    if in_memory(file) > pages // 2:
+        pytest.skip("files of this folder are never let go of: they live in memory")
+    await memory.prepare()
+    async with asyncio.timeout(60):
+        while in_memory(file) < pages:  # noqa: ASYNC110 - in the kernel
+            await asyncio.sleep(0.02)
+
+
+def test_what_is_not_there_is_not_woken(tmp_path: Path) -> None:
+    (tmp_path / "there").write_bytes(b"seven b")
+    assert wake_files([tmp_path / "missing", tmp_path / "there"]) == 7
 
 
 @pytest.mark.usefixtures("long_silence")

@@ -11,7 +11,7 @@ import logging
 LOGGER = logging.getLogger(__name__)
 
 AWAITED_AT_MOST = 8
-"""A question waits, within its budget, for some turns of the talk before it; when more come at once it is no talk."""
+"""A question waits, within its budget, for some turns of the talk before it."""
 EMBEDDED_AT_ONCE = 32
 """How many vectors share a commit; what a crash loses is embedded again at the next start."""
 
@@ -26,7 +26,7 @@ class EmbeddingBacklog:
         leave some for later.
         """
         self._slots = dict.fromkeys(slots)
-        self._awaited: set[int] = set()
+        self._just_said: set[int] = set()
         self._none_awaited = asyncio.Event()
         self._embed = embed
         self._wanted = asyncio.Event()
@@ -45,19 +45,16 @@ class EmbeddingBacklog:
 
     @property
     def awaited(self) -> set[int]:
-        """Those of them that the next question may be about, and waits for."""
-        return self._awaited
+        """Those of them that the next question may be about, and waits for; none while too many come for a talk."""
+        return self._just_said if len(self._just_said) <= AWAITED_AT_MOST else set()
 
     def add(self, slots: Iterable[int], *, awaited: bool = False) -> None:
         """Note memories that need a vector."""
         added = dict.fromkeys(slots)
         self._slots.update(added)
         if awaited:
-            self._awaited.update(added)
+            self._just_said.update(added)
             self._none_awaited.clear()
-            if len(self._awaited) > AWAITED_AT_MOST:
-                self._awaited.clear()
-                self._none_awaited.set()
         if self._slots:
             self._idle.clear()
             self._wanted.set()
@@ -66,13 +63,13 @@ class EmbeddingBacklog:
 
     def found(self, slot: int) -> None:
         """Note that a memory can be found by its vector, or never will be."""
-        self._awaited.discard(slot)
-        if not self._awaited:
+        self._just_said.discard(slot)
+        if not self._just_said:
             self._none_awaited.set()
 
     async def wait_until_none_awaited(self) -> None:
         """Wait until what the next question may be about has its vector."""
-        if self._awaited:
+        if self.awaited:
             await self._none_awaited.wait()
 
     async def wait_until_empty(self) -> None:
@@ -91,7 +88,7 @@ class EmbeddingBacklog:
             self._wanted.clear()
             while self._slots:
                 newest = islice(reversed(self._slots), EMBEDDED_AT_ONCE)
-                some = list(dict.fromkeys(chain(self._awaited, newest)))[:EMBEDDED_AT_ONCE]
+                some = list(dict.fromkeys(chain(self.awaited, newest)))[:EMBEDDED_AT_ONCE]
                 done: AbstractSet[int] = frozenset(some)
                 try:
                     done = await self._embed(some)

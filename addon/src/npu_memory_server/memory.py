@@ -19,7 +19,7 @@ from typing import Self, TypeVar
 
 from ulid import ULID
 
-from . import __version__
+from . import __version__, saving
 from .backlog import EmbeddingBacklog
 from .context.examining import examined
 from .correcting import Corrector
@@ -43,6 +43,7 @@ from .store.database import FILE_NAME, truncate_log
 from .store.group_commit import GroupCommit
 from .store.memories import Addition, Filter, Removal, StoredRecord
 from .store.vectors import StoredVector
+from .waking import wake_files
 from .wire import (
     HOUSEHOLD,
     MAX_NAME_CHARACTERS,
@@ -367,6 +368,8 @@ class Memory:
     async def prepare(self, request_id: str = "") -> Prepared:
         """Wake what a question needs, if nobody has asked for a while, by asking one. Raises `StorageError`.
 
+        What the kernel has let go of, the indexes and the database, is brought back into memory behind that.
+
         A question that comes meanwhile waits for at most this one inference.
         """
         now = monotonic()
@@ -384,7 +387,10 @@ class Memory:
             top_k=self._defaults.top_k,
             min_relevance=0.0,
         )
-        await self._recaller.recall(question, perf_counter() + WAKING_SECONDS)
+        files = [*saving.index_files(self._path.parent), self._path]
+        await asyncio.gather(
+            asyncio.to_thread(wake_files, files), self._recaller.recall(question, perf_counter() + WAKING_SECONDS)
+        )
         return Prepared(id=request_id, woken=True)
 
     async def list(self, request: ListRequest) -> Page:

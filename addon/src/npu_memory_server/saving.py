@@ -52,10 +52,15 @@ def index_file(directory: Path, name: str) -> Path:
     return directory / f"{PREFIX}{name}{SUFFIX}"
 
 
+def index_files(directory: Path) -> list[Path]:
+    """Return the saved indexes in a folder."""
+    return list(directory.glob(f"{PREFIX}*{SUFFIX}"))
+
+
 def remove_others(directory: Path, name: str | None) -> None:
     """Remove all saved indexes except those saved under `name`, and what was only half written."""
     kept = None if name is None else index_file(directory, name).name
-    for file in (*directory.glob(f"{PREFIX}*{SUFFIX}"), *directory.glob(f".{PREFIX}*{SUFFIX}.new")):
+    for file in (*index_files(directory), *directory.glob(f".{PREFIX}*{SUFFIX}.new")):
         if file.name != kept:
             file.unlink(missing_ok=True)
 

@@ -25,6 +25,7 @@ READ_AT_ONCE = 512
 """Lines in memory: a file of a million is read as it is stored."""
 POLL_SECONDS = 0.2
 INTERRUPTED = "interrupted: {stored} stored, {there} there already; the same command again goes on from here"
+NOT_EMBEDDED = "about {left} have no vector yet and are found by their words alone; a server goes on with them"
 
 
 async def import_file(memories: Memories, path: Path, *, as_json: bool) -> int:
@@ -118,8 +119,13 @@ async def store(
 async def _wait_for_embeddings(memories: Memories) -> None:
     pending = (await memories.status()).pending_embeddings
     with tqdm(total=pending, desc="embedding", unit=" memories", disable=None if pending else True) as bar:
-        while pending:
-            await asyncio.sleep(POLL_SECONDS)
-            left = (await memories.status()).pending_embeddings
-            bar.update(max(0, pending - left))
-            pending = left
+        try:
+            while pending:
+                await asyncio.sleep(POLL_SECONDS)
+                left = (await memories.status()).pending_embeddings
+                bar.update(max(0, pending - left))
+                pending = left
+        except asyncio.CancelledError:
+            bar.close()
+            print(NOT_EMBEDDED.format(left=pending), file=sys.stderr)
+            raise
