@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from dataclasses import replace
 import json
 import os
 from pathlib import Path
@@ -11,7 +12,7 @@ import tempfile
 import pytest
 
 from npu_memory_server.embedding.embedder import OnnxEmbedder
-from npu_memory_server.embedding.manifest import MANIFEST_NAME
+from npu_memory_server.embedding.manifest import MANIFEST_NAME, Precision, dump_manifest, load_manifest
 from npu_memory_server.settings import EMBEDDER
 from npu_memory_server.transport.client import RemoteMemory, connected
 from tests.arm64.board import EmulatedServer, NpuService, board_root
@@ -40,11 +41,14 @@ def embedder(model_directory: Path) -> OnnxEmbedder:
 
 @pytest.fixture(scope="session")
 def packages(model_directory: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return a folder with `all` and `short`, folders of model packages whose NPU has all lengths and two."""
+    """Return a folder with `all` and `short`, folders of model packages whose NPU has all lengths and two.
+
+    Beside the NPU there is the model in 8 bits alone: in FP32 an emulated CPU takes four times as long for each canary.
+    """
     folder = tmp_path_factory.mktemp("packages")
     for name in ("all", "short"):
         (folder / name).mkdir()
-        (folder / name / EMBEDDER).symlink_to(model_directory / EMBEDDER)
+        without_original(model_directory / EMBEDDER, folder / name / EMBEDDER)
     npu = folder / "all" / f"{EMBEDDER}-rk3588"
     make_package(model_directory / EMBEDDER, npu)
     shutil.copytree(npu, folder / "short" / npu.name)
@@ -53,6 +57,16 @@ def packages(model_directory: Path, tmp_path_factory: pytest.TempPathFactory) ->
     raw["npu"]["lengths"] = {length: raw["npu"]["lengths"][length] for length in SHORT}
     manifest.write_text(json.dumps(raw), encoding="utf-8")
     return folder
+
+
+def without_original(package: Path, copy: Path) -> None:
+    """Copy a package without its model in FP32."""
+    manifest = load_manifest(package)
+    files = tuple(file for file in manifest.files if file.precision is not Precision.FP32)
+    copy.mkdir()
+    for file in files:
+        (copy / file.name).symlink_to(package / file.name)
+    (copy / MANIFEST_NAME).write_text(dump_manifest(replace(manifest, files=files)), encoding="utf-8")
 
 
 @pytest.fixture(scope="session")

@@ -24,6 +24,7 @@ from npu_memory_server.wire import Context, NpuState, RecallRequest, RememberReq
 from tests.arm64.conftest import Board
 from tests.server.npu.stand_in import DEVICE_UNAVAILABLE, FAIL, Faults, StandInNpu
 
+THOROUGH = pytest.mark.thorough
 BUDGET_MS = 60_000
 THINGS = ["ladder", "drill", "tent", "kettle"]
 PLACES = ["attic", "cellar", "garage", "shed"]
@@ -49,6 +50,15 @@ async def all_embedded(server: RemoteMemory) -> Status:
     return status
 
 
+async def ask_until_on_npu(server: RemoteMemory, text: str) -> Context:
+    """Ask until the NPU answers: on a busy machine it may be late at first, and then the CPU answers, as it should."""
+    limit = time.monotonic() + 120
+    while (answer := await ask(server, text)).backend != "npu":
+        assert time.monotonic() < limit, (await server.status()).npu
+        await asyncio.sleep(1)
+    return answer
+
+
 def least_cosine(data: Path, embedder: OnnxEmbedder, count: int) -> float:
     """Return the least cosine of the stored vectors, of which there are `count`, to what this machine's CPU makes."""
     with sqlite3.connect(data / FILE_NAME) as connection:
@@ -61,6 +71,7 @@ def least_cosine(data: Path, embedder: OnnxEmbedder, count: int) -> float:
     )
 
 
+@THOROUGH
 async def test_questions_and_bulk_work_run_on_the_npu_in_three_contexts_at_every_length(
     board: Board, npu: StandInNpu, embedder: OnnxEmbedder, tmp_path: Path
 ) -> None:
@@ -92,11 +103,11 @@ async def test_questions_and_bulk_work_run_on_the_npu_in_three_contexts_at_every
 
 RUN_FAULTS = {
     "run fails, stale output": (Faults(run=FAIL), "an earlier text|length is not 1"),
-    "NaN": (Faults(nan=True), "not finite"),
-    "wrong shape": (Faults(wrong_length=True), ""),
-    "wrong numbers of the right form": (Faults(other_text=True), "not the CPU's"),
-    "hang of 10 s": (Faults(hang=True), "did not come back"),
-    "device vanishes": (Faults(gone=True), ""),
+    "NaN": pytest.param(Faults(nan=True), "not finite", marks=THOROUGH),
+    "wrong shape": pytest.param(Faults(wrong_length=True), "", marks=THOROUGH),
+    "wrong numbers of the right form": pytest.param(Faults(other_text=True), "not the CPU's", marks=THOROUGH),
+    "hang of 10 s": pytest.param(Faults(hang=True), "did not come back", marks=THOROUGH),
+    "device vanishes": pytest.param(Faults(gone=True), "", marks=THOROUGH),
 }
 
 
@@ -106,7 +117,7 @@ async def test_a_fault_in_the_middle_loses_nothing_stores_nothing_wrong_and_is_t
 ) -> None:
     async with board() as server:
         await say(server, SAID[:6])
-        first = await ask(server, "Where is the ladder that was in the attic?")
+        await ask_until_on_npu(server, "Where is the ladder that was in the attic?")
         await all_embedded(server)
         npu.faults, npu.hang_seconds = faults, 10.0
         if faults.gone:
@@ -116,7 +127,6 @@ async def test_a_fault_in_the_middle_loses_nothing_stores_nothing_wrong_and_is_t
         status = await all_embedded(server)
         last = await ask(server, "Where is the kettle that was in the garage?")
 
-    assert first.backend == "npu"
     assert [answer.degraded for answer in (*answers, last)] == [""] * (len(THINGS) + 1)
     assert last.backend == "cpu"
     assert all(f"{thing} is in the shed" in answer.context for answer, thing in zip(answers, THINGS, strict=True))
@@ -137,8 +147,12 @@ def unchanged(_: Path) -> None:
 
 START_FAULTS = {
     "init fails": (Faults(init=DEVICE_UNAVAILABLE), unchanged, NpuState.RESTING, "refused model.32.rknn"),
-    "core mask refused": (Faults(core_mask=FAIL), unchanged, NpuState.RESTING, "with the core mask 1"),
-    "library missing": (Faults(), without_library, NpuState.FAILED, "there is no /usr/lib/librknnrt.so"),
+    "core mask refused": pytest.param(
+        Faults(core_mask=FAIL), unchanged, NpuState.RESTING, "with the core mask 1", marks=THOROUGH
+    ),
+    "library missing": pytest.param(
+        Faults(), without_library, NpuState.FAILED, "there is no /usr/lib/librknnrt.so", marks=THOROUGH
+    ),
 }
 
 
@@ -170,6 +184,7 @@ async def test_a_fault_at_the_start_leaves_the_work_to_the_cpu_or_ends_the_start
     assert reason in str(refused.value)
 
 
+@THOROUGH
 async def test_a_resting_npu_is_used_again_once_it_is_well_and_refuses_where_the_cpu_may_not(
     board: Board, npu: StandInNpu
 ) -> None:

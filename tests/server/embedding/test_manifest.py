@@ -1,6 +1,7 @@
 """A manifest is believed only after it was checked."""
 
 from collections.abc import Callable
+from dataclasses import replace
 import json
 from pathlib import Path
 from typing import Any
@@ -100,6 +101,18 @@ def test_the_packages_own_manifest_names_the_model_and_both_precisions(package: 
 def test_a_missing_package_is_answered_with_the_command_that_makes_one(tmp_path: Path) -> None:
     with pytest.raises(ModelError, match="npu-memory-convert all-MiniLM-L6-v2 --output DIR"):
         load_manifest(tmp_path / "nowhere")
+
+
+def test_what_is_missing_for_an_npu_is_answered_with_the_command_for_that(
+    package_copy: Path,
+) -> None:
+    manifest = load_manifest(package_copy)
+    table = replace(manifest.file(FileRole.TOKENIZER), role=FileRole.TABLE, name="embeddings.npy")
+    with pytest.raises(ModelError, match=r"`npu-memory-convert all-MiniLM-L6-v2 --target rknn --output DIR`"):
+        verify_file(package_copy, table)
+    reranker = replace(manifest, name="my-reranker", kind=ModelKind.CROSS_ENCODER)
+    with pytest.raises(ModelError, match=r"`npu-memory-convert FOLDER-OF-my-reranker --output DIR`"):
+        reranker.file(FileRole.RKNN)
 
 
 @pytest.mark.parametrize(

@@ -31,7 +31,8 @@ LARGEST_MASK_BIAS = -65504.0
 MIN_MAX_LENGTH = 8
 MAX_MAX_LENGTH = 8192
 MAX_NPU_LENGTHS = 16
-HOW_TO_GET_ONE = "run `npu-memory-convert all-MiniLM-L6-v2 --output DIR` and point the server at DIR"
+CONVERT = "npu-memory-convert"
+DEFAULT_MODEL = "all-MiniLM-L6-v2"
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]{0,99}")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
@@ -152,11 +153,19 @@ class ModelManifest:
             if file.role is role and file.precision is precision:
                 return file
         wanted = f"{precision} {role}" if precision else role
-        raise ModelError(f"the package of {self.name} has no {wanted} file; {HOW_TO_GET_ONE}")
+        advice = how_to_get_one(self.name, self.kind, for_npu=self.npu is not None)
+        raise ModelError(f"the package of {self.name} has no {wanted} file; {advice}")
 
     def named(self, name: str) -> ModelFile:
         """Return the file of that name, which the manifest's check has found to be there."""
         return next(file for file in self.files if file.name == name)
+
+
+def how_to_get_one(name: str = DEFAULT_MODEL, kind: ModelKind = ModelKind.EMBEDDER, *, for_npu: bool = False) -> str:
+    """Return the command that makes a package of this kind. A cross-encoder is made of a folder, not by its name."""
+    model = name if kind is ModelKind.EMBEDDER else f"FOLDER-OF-{name}"
+    target = " --target rknn" if for_npu else ""
+    return f"run `{CONVERT} {model}{target} --output DIR` and point the server at DIR"
 
 
 def load_manifest(directory: Path) -> ModelManifest:
@@ -166,7 +175,7 @@ def load_manifest(directory: Path) -> ModelManifest:
         with path.open("rb") as stream:
             content = stream.read(MAX_MANIFEST_BYTES + 1)
     except OSError as error:
-        raise ModelError(f"there is no model package in {directory} ({error.strerror}); {HOW_TO_GET_ONE}") from error
+        raise ModelError(f"there is no model package in {directory} ({error.strerror}); {how_to_get_one()}") from error
     try:
         if len(content) > MAX_MANIFEST_BYTES:
             raise ValueError(f"it is larger than {MAX_MANIFEST_BYTES} bytes")
@@ -176,7 +185,7 @@ def load_manifest(directory: Path) -> ModelManifest:
             raise ValueError(f"it has schema version {version}, and this server reads {SCHEMA_VERSION}")
         return _manifest(raw)
     except (ValueError, RecursionError) as error:
-        raise ModelError(f"{path} cannot be used: {error}; {HOW_TO_GET_ONE}") from error
+        raise ModelError(f"{path} cannot be used: {error}; {how_to_get_one()}") from error
 
 
 def dump_manifest(manifest: ModelManifest) -> str:
@@ -193,15 +202,16 @@ def sha256_of(path: Path) -> str:
 def verify_file(directory: Path, file: ModelFile) -> None:
     """Compare a file of the package with its manifest. Raises ModelError if it is missing, truncated or altered."""
     path = directory / file.name
+    advice = how_to_get_one(for_npu=file.role in {FileRole.RKNN, FileRole.TABLE})
     try:
         size = path.stat().st_size
         if size != file.bytes:
-            raise ModelError(f"{path} has {size} bytes instead of {file.bytes}; {HOW_TO_GET_ONE}")
+            raise ModelError(f"{path} has {size} bytes instead of {file.bytes}; {advice}")
         digest = sha256_of(path)
     except OSError as error:
-        raise ModelError(f"{path} cannot be read ({error.strerror}); {HOW_TO_GET_ONE}") from error
+        raise ModelError(f"{path} cannot be read ({error.strerror}); {advice}") from error
     if digest != file.sha256:
-        raise ModelError(f"{path} has the SHA-256 {digest} instead of {file.sha256}; {HOW_TO_GET_ONE}")
+        raise ModelError(f"{path} has the SHA-256 {digest} instead of {file.sha256}; {advice}")
 
 
 def _manifest(raw: Any) -> ModelManifest:
