@@ -13,6 +13,7 @@ from script.demonstration.processes import Program, Programs, free_port
 START_SECONDS = 300.0
 FIRST_PORT = 18300
 VOICE = "en_US-joe-medium"
+MODEL = "gemma-3-270m"
 POLL_SECONDS = 0.2
 CHAT = Path(__file__).with_name("plain_chat.jinja")
 """Questions and answers: the model has not been taught any form of chat."""
@@ -41,7 +42,7 @@ async def voice_parts(lab: Path, folder: Path) -> AsyncIterator[Ports]:
     speaks += ["--data-dir", str(data / "piper"), "--local-files-only"]
     thinks = [str(lab / "llama" / "usr" / "bin" / "llama-server"), "--host", "127.0.0.1", "--port", str(ports.model)]
     thinks += ["-m", str(next((data / "llm").glob("*.gguf"))), "-c", "4096", "-t", "1", "--poll", "0"]
-    thinks += ["--jinja", "--chat-template-file", str(CHAT)]
+    thinks += ["--alias", MODEL, "--jinja", "--chat-template-file", str(CHAT)]
     try:
         for name, command, port in (
             ("Whisper", hears, ports.whisper),
