@@ -4,7 +4,8 @@ import asyncio
 from collections import deque
 import logging
 
-from .client import CannotConnect, MemoryClient, MemoryClientError, RequestFailed, TooLate
+from .client import MemoryClient
+from .connection import CannotConnect, MemoryClientError, RequestFailed, TooLate
 from .wire import ErrorCode, RememberRequest
 
 _LOGGER = logging.getLogger(__name__)

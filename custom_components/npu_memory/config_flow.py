@@ -21,7 +21,8 @@ from homeassistant.helpers import entity_registry as er
 from homeassistant.helpers.service_info.hassio import HassioServiceInfo
 import probatio
 
-from .client import MemoryClientError, NotAMemoryServer, WrongToken, WrongVersion, probe
+from .client import probe
+from .connection import MemoryClientError, NotAMemoryServer, WrongToken, WrongVersion
 from .const import (
     CONF_AGENT,
     CONF_DEVICE,

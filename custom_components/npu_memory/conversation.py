@@ -12,7 +12,7 @@ from homeassistant.helpers import intent
 from homeassistant.helpers.dispatcher import async_dispatcher_send
 from homeassistant.helpers.entity_platform import AddConfigEntryEntitiesCallback
 
-from .client import MemoryClientError
+from .connection import MemoryClientError
 from .const import DOMAIN, SUBENTRY_CONVERSATION, Capture
 from .coordinator import NpuMemoryConfigEntry
 from .delivery import Delivery, deliver

@@ -12,7 +12,8 @@ from homeassistant.exceptions import ConfigEntryAuthFailed
 from homeassistant.helpers.update_coordinator import DataUpdateCoordinator, UpdateFailed
 
 from .capture import CaptureQueue
-from .client import MemoryClient, MemoryClientError, WrongToken
+from .client import MemoryClient
+from .connection import MemoryClientError, WrongToken
 from .const import DOMAIN
 from .errors import setup_error, translated
 from .issues import tell_of_npu, tell_of_proposals

@@ -17,7 +17,8 @@ from homeassistant.util import dt as dt_util
 import probatio
 
 from .capture import CaptureQueue
-from .client import CannotConnect, MemoryClient, RequestFailed, TooLate
+from .client import MemoryClient
+from .connection import CannotConnect, RequestFailed, TooLate
 from .const import Distilled
 from .facts import FACT, FACTS, TURNS, facts_of, question, talks
 from .wire import MAX_PAGE, Derivation, DeriveRequest, ErrorCode, ListRequest

@@ -15,6 +15,7 @@ class NpuMemoryAssistantEntity(Entity):
     """An entity of one assistant, which is a device of its own."""
 
     _attr_has_entity_name = True
+    _attr_should_poll = False
 
     def __init__(self, entry: NpuMemoryConfigEntry, subentry: ConfigSubentry) -> None:
         """Name the entity and its device."""

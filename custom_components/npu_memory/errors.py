@@ -9,7 +9,7 @@ from homeassistant.exceptions import (
     ServiceValidationError,
 )
 
-from .client import MemoryClientError, NotAMemoryServer, RequestFailed, TooLate, WrongToken, WrongVersion
+from .connection import MemoryClientError, NotAMemoryServer, RequestFailed, TooLate, WrongToken, WrongVersion
 from .const import DOMAIN
 from .wire import PROTOCOL_VERSION, ErrorCode
 

@@ -17,7 +17,7 @@ from homeassistant.util.ulid import ulid_now
 import probatio
 
 from .asker import Asker, who_asks
-from .client import MemoryClientError, RequestFailed
+from .connection import MemoryClientError, RequestFailed
 from .const import DOMAIN, Capture
 from .conversation import ANSWERING
 from .coordinator import NpuMemoryConfigEntry, NpuMemoryData

@@ -3,7 +3,8 @@
 import logging
 import time
 
-from .client import CannotConnect, MemoryClient, MemoryClientError, TooLate
+from .client import MemoryClient
+from .connection import CannotConnect, MemoryClientError, TooLate
 from .options import AssistantOptions
 from .report import Outcome, Recalled
 from .turn import Turn

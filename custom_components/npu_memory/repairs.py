@@ -8,7 +8,8 @@ from homeassistant.helpers.http import current_request
 from homeassistant.helpers.selector import SelectOptionDict, SelectSelector, SelectSelectorConfig, SelectSelectorMode
 import probatio
 
-from .client import MemoryClient, MemoryClientError, RequestFailed
+from .client import MemoryClient
+from .connection import MemoryClientError, RequestFailed
 from .const import CONF_INJECTION, Injection
 from .issues import PROPOSALS, tell_of_proposals
 from .prompt import one_line

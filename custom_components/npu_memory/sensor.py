@@ -205,7 +205,6 @@ class StageSensor(NpuMemoryServerEntity, SensorEntity):
 class TurnSensor(NpuMemoryAssistantEntity, SensorEntity):
     """What memory did for the last turn; unknown until there was one."""
 
-    _attr_should_poll = False
     entity_description: TurnSensorDescription
 
     def __init__(

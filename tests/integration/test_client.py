@@ -8,17 +8,16 @@ import time
 
 import pytest
 
-from custom_components.npu_memory import client as client_module, wire
-from custom_components.npu_memory.client import (
+from custom_components.npu_memory import client as client_module, connection as connection_module, wire
+from custom_components.npu_memory.client import MemoryClient, probe
+from custom_components.npu_memory.connection import (
     CannotConnect,
-    MemoryClient,
     MemoryClientError,
     NotAMemoryServer,
     RequestFailed,
     TooLate,
     WrongToken,
     WrongVersion,
-    probe,
 )
 from custom_components.npu_memory.wire import ErrorCode
 from tests.integration import faults
@@ -28,9 +27,9 @@ from tests.integration.memory_server import MemoryServer
 @pytest.fixture
 def hurried(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let the client lose patience sooner than in a house."""
-    monkeypatch.setattr(client_module, "CONNECT_SECONDS", 0.3)
-    monkeypatch.setattr(client_module, "KEEPALIVE_SECONDS", 0.2)
-    monkeypatch.setattr(client_module, "PONG_SECONDS", 0.2)
+    monkeypatch.setattr(connection_module, "CONNECT_SECONDS", 2.0)
+    monkeypatch.setattr(connection_module, "KEEPALIVE_SECONDS", 0.2)
+    monkeypatch.setattr(connection_module, "PONG_SECONDS", 0.2)
     monkeypatch.setattr(client_module, "FIRST_RETRY_SECONDS", 0.02)
     monkeypatch.setattr(client_module, "LAST_RETRY_SECONDS", 0.1)
 
@@ -178,7 +177,7 @@ class TestAServerThatComesAndGoes:
     async def test_an_unanswered_request_makes_the_client_look_for_a_sign_of_life(
         self, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(client_module, "PONG_SECONDS", 0.05)
+        monkeypatch.setattr(connection_module, "PONG_SECONDS", 0.05)
         changes = Changes()
         async with faults.listening(faults.memory_server(faults.never, pongs=False)) as port:
             client = MemoryClient("127.0.0.1", port, faults.TOKEN, changes)

@@ -14,7 +14,7 @@ from homeassistant.helpers.service_info.hassio import HassioServiceInfo
 import pytest
 from pytest_homeassistant_custom_component.common import MockConfigEntry, get_schema_suggested_value
 
-from custom_components.npu_memory import client as client_module, wire
+from custom_components.npu_memory import connection as connection_module, wire
 from custom_components.npu_memory.client import probe
 from custom_components.npu_memory.const import CONF_AGENT, DOMAIN, SUBENTRY_CONVERSATION
 from tests.integration import faults
@@ -46,7 +46,7 @@ CLOSED: dict[str, dict[str, Any]] = {"recall": {}, "prompt": {}, "privacy": {}}
 
 @pytest.fixture(autouse=True)
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(client_module, "CONNECT_SECONDS", 0.5)
+    monkeypatch.setattr(connection_module, "CONNECT_SECONDS", 0.5)
 
 
 async def begin(hass: HomeAssistant) -> Result:

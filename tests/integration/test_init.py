@@ -9,6 +9,7 @@ from homeassistant.config_entries import ConfigEntryState
 from homeassistant.const import EVENT_HOMEASSISTANT_STOP
 from homeassistant.core import Context, HomeAssistant
 from homeassistant.helpers import device_registry as dr
+from homeassistant.helpers.entity_platform import async_get_platforms
 from homeassistant.util import dt as dt_util
 import pytest
 from pytest_homeassistant_custom_component.common import MockConfigEntry, async_fire_time_changed
@@ -86,6 +87,13 @@ class TestWithAServer:
         devices = dr.async_entries_for_config_entry(device_registry, assistant.entry_id)
         assert {device.name for device in devices} == {"Memory", "NPU Memory"}
         assert {device.entry_type for device in devices} == {dr.DeviceEntryType.SERVICE}
+
+    async def test_nothing_of_it_is_polled_but_the_status_of_the_server(
+        self, home: HomeAssistant, assistant: MockConfigEntry
+    ) -> None:
+        platforms = [one for one in async_get_platforms(home, "npu_memory") if one.entities]
+        assert len(platforms) == 3
+        assert not [entity.entity_id for one in platforms for entity in one.entities.values() if entity.should_poll]
 
     async def test_several_assistants_share_a_server(
         self, home: HomeAssistant, memory_server: MemoryServer, agent: RecordingAgent, add_entry: AddEntry

@@ -6,7 +6,7 @@ import re
 
 from homeassistant.components import conversation
 from homeassistant.core import Context, HomeAssistant
-from homeassistant.helpers import device_registry as dr
+from homeassistant.helpers import device_registry as dr, intent
 from hypothesis import HealthCheck, Phase, given, settings, strategies as st
 import pytest
 from pytest_homeassistant_custom_component.common import MockConfigEntry, MockUser
@@ -58,12 +58,12 @@ class Gossip(RecordingAgent):
         self.answer = (f"The words are {' and '.join(words)}." if words else "I know of none.",)
         return await super()._async_handle_message(user_input, chat_log)
 
-    @property
-    def heard(self) -> Counter[str]:
-        """Return whose secrets reached the model in the last turn."""
-        turn = self.turns[-1]
-        given = " ".join([turn.system, *(text or "" for _, text in turn.messages)])
-        return Counter(found[1] for found in SECRET.finditer(given))
+    def heard_since(self, turns: int) -> Counter[str]:
+        """Return whose secrets have reached the model since it had answered so many `turns`."""
+        given = [
+            text or "" for turn in self.turns[turns:] for text in (turn.system, *(said for _, said in turn.messages))
+        ]
+        return Counter(found[1] for found in SECRET.finditer(" ".join(given)))
 
 
 class House:
@@ -81,12 +81,13 @@ class House:
         self.told = 0
         self.heard_own = 0
 
-    async def say(self, text: str, place: str, assistant: int, started_by: str | None, continues: bool) -> None:
+    async def say(self, text: str, place: str, assistant: int, started_by: str | None, *, continues: bool) -> None:
         """Say something, and see to it that only the speaker's own secrets are in the model's context."""
         on_satellite = place in SATELLITES
         speaker = SATELLITES[place] if on_satellite else place
         user = started_by if on_satellite else place
         key = (place, assistant)
+        turns = len(self.agent.turns)
         result = await conversation.async_converse(
             self.home,
             text,
@@ -97,8 +98,14 @@ class House:
             device_id=self.devices.get(place),
             satellite_id=f"assist_satellite.{place}" if on_satellite else None,
         )
+        if continues and result.response.response_type is intent.IntentResponseType.ERROR:
+            # From 2026.11 on nobody goes on with a conversation that another user has begun.
+            assert len(self.agent.turns) == turns
+            await self.say(text, place, assistant, started_by, continues=False)
+            return
         self.conversations[key] = result.conversation_id
-        heard = self.agent.heard
+        assert len(self.agent.turns) == turns + 1
+        heard = self.agent.heard_since(turns)
         assert set(heard) <= {speaker}, f"{place} hears {heard}"
         self.heard_own += heard[speaker or ""]
         await until(lambda: not self.entry.runtime_data.captured.unsent)
@@ -174,5 +181,5 @@ async def test_private_memories_of_one_person_never_reach_anothers_context(
             text = f"What is the secret word number {number}?"
         else:
             text = f"Which secret words do you know, of all {number} people?"
-        await house.say(text, place, assistant, started_by, continues)
+        await house.say(text, place, assistant, started_by, continues=continues)
     await house.nothing_is_where_others_look()

@@ -8,7 +8,7 @@ from homeassistant.helpers import config_validation as cv
 from homeassistant.util import dt as dt_util
 import probatio
 
-from ..client import MemoryClientError
+from ..connection import MemoryClientError
 from ..errors import action_error
 from ..wire import (
     HOUSEHOLD,

@@ -10,7 +10,7 @@ from homeassistant.exceptions import HomeAssistantError, ServiceValidationError
 from homeassistant.helpers import config_validation as cv
 import probatio
 
-from ..client import MemoryClientError
+from ..connection import MemoryClientError
 from ..const import DOMAIN
 from ..errors import action_error
 from ..listing import listed

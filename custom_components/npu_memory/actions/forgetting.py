@@ -11,7 +11,8 @@ from homeassistant.util import dt as dt_util
 from homeassistant.util.json import JsonValueType
 import probatio
 
-from ..client import MemoryClient, MemoryClientError
+from ..client import MemoryClient
+from ..connection import MemoryClientError
 from ..errors import action_error
 from ..listing import listed
 from ..wire import (

@@ -13,7 +13,8 @@ from homeassistant.exceptions import ServiceValidationError
 from homeassistant.helpers import config_validation as cv
 import probatio
 
-from ..client import MemoryClient, MemoryClientError, RequestFailed
+from ..client import MemoryClient
+from ..connection import MemoryClientError, RequestFailed
 from ..const import DOMAIN, NAME
 from ..errors import CALLERS_FAULTS, action_error
 from ..importing.drafts import Draft, Fault, UnreadableFile, pieces, request_from

@@ -8,7 +8,7 @@ from homeassistant.util.json import JsonObjectType
 from homeassistant.util.ulid import ulid_now
 import probatio
 
-from ..client import MemoryClientError
+from ..connection import MemoryClientError
 from ..errors import action_error
 from ..wire import (
     HOUSEHOLD,

@@ -5,7 +5,8 @@ from dataclasses import dataclass, replace
 
 from homeassistant.util.ulid import ulid_now
 
-from ..client import MemoryClient, MemoryClientError, RequestFailed
+from ..client import MemoryClient
+from ..connection import MemoryClientError, RequestFailed
 from ..const import Capture
 from ..options import AssistantOptions
 from ..speaking import visible_scopes
