@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.peers.asking import Manner, ask_group, groups
-from benchmarks.peers.building import Built, Limits, built, kept
+from benchmarks.peers.building import Built, Limits, Smaller, built, kept
 from benchmarks.peers.catalog import PEERS, Peer
 from benchmarks.peers.corpus import corpus
 from benchmarks.peers.figures import Group, Size, sizes_from
@@ -43,7 +43,7 @@ async def measure(
 ) -> tuple[list[Size], dict[str, dict[str, str]]]:
     """Build what is missing, if wanted, and ask in this manner, if any; returns the figures and each way's versions."""
     embedder = OnnxEmbedder.load(Path(os.environ["NPU_MEMORY_MODEL_DIR"]) / EMBEDDER)
-    before: dict[str, Built] = {}
+    before: dict[str, Smaller] = {}
     too_slow: dict[str, str] = {}
     versions: dict[str, dict[str, str]] = {}
     measured = []
@@ -57,7 +57,7 @@ async def measure(
                 outcomes[peer.name] = kept(keep, peer, size) or Built(left_out="was not built at this size")
         left_out = {name: one.left_out for name, one in outcomes.items() if one.left_out is not None} | too_slow
         versions |= {name: one.versions for name, one in outcomes.items() if one.versions}
-        before = outcomes
+        before = {name: Smaller(size, one) for name, one in outcomes.items()}
         if manner is None:
             continue
         found: list[Group] = []

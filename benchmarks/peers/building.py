@@ -77,16 +77,35 @@ def _note(keep: Path, peer: Peer, size: int) -> Path:
     return folder_of(keep, peer, size).with_suffix(".json")
 
 
-async def built(keep: Path, peer: Peer, corpus: Corpus, limits: Limits, smaller: Built | None) -> Built:
-    """Return what building a way took, building it unless it is there or its reason to be left out is.
+@dataclass(frozen=True, slots=True)
+class Smaller:
+    """The outcome at the size before."""
 
-    smaller: the outcome at the size before; who was left out there is not tried again.
-    """
+    memories: int
+    built: Built
+
+    def foretold(self, memories: int, limits: Limits) -> str | None:
+        """Return why a way need not be tried with so many memories: it was left out, or would hold too much of them."""
+        if self.built.left_out is not None:
+            return self.built.left_out
+        growth = memories / self.memories
+        # What a way holds of no memories at all counts as if it grew; over more than a power of ten that misleads.
+        if growth > 10 or self.built.resident_mib * growth <= limits.memory_mib:
+            return None
+        held = f"holds {self.built.resident_mib / 1024:.1f} GiB of memory with {self.memories:,} memories"
+        return (
+            f"{held}, and would need more than {limits.memory_mib / 1024:.0f} GiB with {memories:,}; it was not tried"
+        )
+
+
+async def built(keep: Path, peer: Peer, corpus: Corpus, limits: Limits, smaller: Smaller | None) -> Built:
+    """Return what building a way took, building it unless it is there or its reason to be left out is."""
     known = kept(keep, peer, corpus.size)
     if known is not None:
         return known
-    if smaller is not None and smaller.left_out is not None:
-        outcome = smaller
+    foretold = None if smaller is None else smaller.foretold(corpus.size, limits)
+    if foretold is not None:
+        outcome = Built(left_out=foretold)
     else:
         print(f"  {corpus.size}: building {peer.title}", flush=True)
         try:

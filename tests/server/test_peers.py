@@ -18,7 +18,7 @@ import pytest
 
 from benchmarks.peers.__main__ import described
 from benchmarks.peers.asking import FEWEST, Manner, Running, groups, times_key, way_step
-from benchmarks.peers.building import PYTHON, REASON, Built, Limits, built, folder_of
+from benchmarks.peers.building import PYTHON, REASON, Built, Limits, Smaller, built, folder_of
 from benchmarks.peers.catalog import OURS, OURS_PLAIN, PEERS, Peer
 from benchmarks.peers.corpus import Corpus, nearest
 from benchmarks.peers.figures import Figure, Group, Measured, Size, derived, figure, findings, sizes_from
@@ -179,7 +179,7 @@ async def test_what_is_built_is_there_for_the_next_run(tmp_path: Path) -> None:
 async def test_who_builds_too_long_is_left_out_there_and_at_every_larger_size(tmp_path: Path) -> None:
     limits = replace(LIMITS, build_seconds=0.5)
     small = await built(tmp_path, PEER, documents(tmp_path, "never"), limits, None)
-    large = await built(tmp_path, PEER, documents(tmp_path, "red kettle", size=20_000), LIMITS, small)
+    large = await built(tmp_path, PEER, documents(tmp_path, "red kettle", size=20_000), LIMITS, Smaller(2, small))
 
     assert small.left_out == "took more than 0.5 s to build (at 2 memories)"
     assert large.left_out == small.left_out
@@ -196,6 +196,16 @@ async def test_who_has_no_environment_is_left_out_with_the_reason(
     outcome = await built(tmp_path, PEER, documents(tmp_path, "red kettle"), LIMITS, None)
 
     assert outcome.left_out == "its packages cannot be had (at 2 memories)"
+
+
+def test_who_would_hold_too_much_is_not_tried() -> None:
+    smaller = Smaller(100_000, Built(resident_mib=1024.0))
+
+    assert smaller.foretold(400_000, LIMITS) is None
+    assert smaller.foretold(1_000_001, LIMITS) is None
+    assert smaller.foretold(1_000_000, LIMITS) == (
+        "holds 1.0 GiB of memory with 100,000 memories, and would need more than 4 GiB with 1,000,000; it was not tried"
+    )
 
 
 # Asking
