@@ -1,6 +1,6 @@
 """What the tests on the emulated board share."""
 
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import replace
 import json
@@ -11,15 +11,24 @@ import tempfile
 
 import pytest
 
+from benchmarks.made_cross_encoder import Shape
 from npu_memory_server.embedding.embedder import OnnxEmbedder
 from npu_memory_server.embedding.manifest import MANIFEST_NAME, Precision, dump_manifest, load_manifest
+from npu_memory_server.reranking.registry import MODEL_FILES
 from npu_memory_server.settings import EMBEDDER
 from npu_memory_server.transport.client import RemoteMemory, connected
+from npu_memory_server.wire import Reranker
 from tests.arm64.board import EmulatedServer, NpuService, board_root
-from tests.server.npu.model_files import make_encoder, make_package
+from tests.server.npu.model_files import make_encoder, make_package, make_pair_encoder, make_pair_package
 from tests.server.npu.stand_in import StandInNpu
+from tests.server.reranking.made import put_trained
 
 HIDDEN = 384
+RERANKER = Reranker.MINILM_L12
+PAIRS = Shape(layers=12, hidden=64, heads=1)
+"""Of the layers all but two do nothing: the emulated CPU is to take longer than the stand-in."""
+RUN_SECONDS = 0.02
+"""So long that what a busy machine adds is not taken for a hang."""
 SHORT = ("32", "64")
 """The lengths of most tests here: the emulated CPU takes seconds to compare itself at the others."""
 
@@ -52,10 +61,39 @@ def packages(model_directory: Path, tmp_path_factory: pytest.TempPathFactory) ->
     npu = folder / "all" / f"{EMBEDDER}-rk3588"
     make_package(model_directory / EMBEDDER, npu)
     shutil.copytree(npu, folder / "short" / npu.name)
-    manifest = folder / "short" / npu.name / MANIFEST_NAME
+    _shorten(folder / "short" / npu.name, SHORT)
+    return folder
+
+
+def _shorten(package: Path, lengths: Sequence[str]) -> None:
+    manifest = package / MANIFEST_NAME
     raw = json.loads(manifest.read_text(encoding="utf-8"))
-    raw["npu"]["lengths"] = {length: raw["npu"]["lengths"][length] for length in SHORT}
+    raw["npu"]["lengths"] = {length: raw["npu"]["lengths"][length] for length in lengths}
     manifest.write_text(json.dumps(raw), encoding="utf-8")
+
+
+@pytest.fixture(scope="session")
+def pair_models(model_directory: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a folder of models with a trained cross-encoder, its package for the NPU, and what that computes."""
+    folder = tmp_path_factory.mktemp("pairs")
+    tokenizer = model_directory / EMBEDDER / "tokenizer.json"
+    model = put_trained(folder, RERANKER, tokenizer, PAIRS) / MODEL_FILES[RERANKER]
+    package = folder / f"{RERANKER}-rk3588"
+    make_pair_package(model, tokenizer, RERANKER, package)
+    _shorten(package, SHORT[-1:])
+    make_pair_encoder(model, folder / "pairs.onnx")
+    return folder
+
+
+@pytest.fixture
+def reranking(npu: StandInNpu, pair_models: Path, packages: Path, tmp_path: Path) -> Path:
+    """Let the NPU compute the cross-encoder too; returns a folder of models that has it beside the embedder's."""
+    npu.add_cross_encoder(pair_models / "pairs.onnx")
+    npu.run_seconds = RUN_SECONDS
+    folder = tmp_path / "models"
+    folder.mkdir()
+    for path in (*(packages / "short").iterdir(), *(path for path in pair_models.iterdir() if path.is_dir())):
+        (folder / path.name).symlink_to(path)
     return folder
 
 
