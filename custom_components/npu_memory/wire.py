@@ -831,10 +831,13 @@ def _json_object(line: bytes) -> dict[str, Any]:
     return value
 
 
+_json = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
+
+
 def frame_bytes(event_type: str, data: Mapping[str, Any]) -> bytes:
     """Return one event as it goes over the line."""
-    body = json.dumps(data, ensure_ascii=False, separators=(",", ":")).encode()
-    return b'{"type":%s,"data_length":%d}\n' % (json.dumps(event_type).encode(), len(body)) + body
+    body = _json(data).encode()
+    return b'{"type":%s,"data_length":%d}\n' % (_json(event_type).encode(), len(body)) + body
 
 
 def message_bytes(message: Message) -> bytes:
@@ -985,6 +988,8 @@ def _number_check(name: str, hint: type[int | float], rules: Mapping[str, Any]) 
 
 def is_unicode(value: str) -> bool:
     """Return whether a text can be written as UTF-8; JSON can hold halves of characters, which cannot."""
+    if value.isascii():  # Python knows that without looking
+        return True
     try:
         value.encode()
     except UnicodeEncodeError:

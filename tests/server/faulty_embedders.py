@@ -34,10 +34,10 @@ class CountingEmbedder:
     def backend(self) -> str:
         return self._real.backend
 
-    def embed(self, text: str, prefix: str = "", *, bulk: bool = False) -> Embedding:
+    def embed(self, text: str, prefix: str = "", **how: bool) -> Embedding:
         self.calls += 1
         self.texts.append(text)
-        return self._real.embed(text, prefix, bulk=bulk)
+        return self._real.embed(text, prefix, **how)
 
     def count_tokens(self, text: str) -> int:
         return self._real.count_tokens(text)
@@ -50,9 +50,9 @@ class SlowEmbedder(CountingEmbedder):
         super().__init__(real)
         self.seconds = seconds
 
-    def embed(self, text: str, prefix: str = "", *, bulk: bool = False) -> Embedding:
+    def embed(self, text: str, prefix: str = "", **how: bool) -> Embedding:
         time.sleep(self.seconds)
-        return super().embed(text, prefix, bulk=bulk)
+        return super().embed(text, prefix, **how)
 
 
 class FailingEmbedder(CountingEmbedder):
@@ -63,10 +63,10 @@ class FailingEmbedder(CountingEmbedder):
         self.error = error or ModelError("the model failed on 5 tokens")
         self.broken = True
 
-    def embed(self, text: str, prefix: str = "", *, bulk: bool = False) -> Embedding:
+    def embed(self, text: str, prefix: str = "", **how: bool) -> Embedding:
         if self.broken:
             raise self.error
-        return super().embed(text, prefix, bulk=bulk)
+        return super().embed(text, prefix, **how)
 
 
 class HangingEmbedder(CountingEmbedder):
@@ -78,11 +78,11 @@ class HangingEmbedder(CountingEmbedder):
         self.released = threading.Event()
         self.hanging = threading.Event()
 
-    def embed(self, text: str, prefix: str = "", *, bulk: bool = False) -> Embedding:
+    def embed(self, text: str, prefix: str = "", **how: bool) -> Embedding:
         if self._hangs(text):
             self.hanging.set()
             self.released.wait(60)
-        return super().embed(text, prefix, bulk=bulk)
+        return super().embed(text, prefix, **how)
 
 
 class OtherEmbedder(CountingEmbedder):
@@ -92,6 +92,6 @@ class OtherEmbedder(CountingEmbedder):
     def fingerprint(self) -> str:
         return f"other-{self._real.fingerprint}"
 
-    def embed(self, text: str, prefix: str = "", *, bulk: bool = False) -> Embedding:
-        real = super().embed(text, prefix, bulk=bulk)
+    def embed(self, text: str, prefix: str = "", **how: bool) -> Embedding:
+        real = super().embed(text, prefix, **how)
         return replace(real, vector=-real.vector)

@@ -23,6 +23,7 @@ from npu_memory_server.wire import (
     Message,
     RecallRequest,
     RememberRequest,
+    Reranker,
     StatusRequest,
     Strategy,
     WireError,
@@ -46,10 +47,12 @@ class WatchedEmbedder(CountingEmbedder):
     def __init__(self, real: OnnxEmbedder) -> None:
         super().__init__(real)
         self.threads: list[str] = []
+        self.with_tokens: list[bool] = []
 
-    def embed(self, text: str, prefix: str = "", *, bulk: bool = False) -> Embedding:
+    def embed(self, text: str, prefix: str = "", **how: bool) -> Embedding:
         self.threads.append(threading.current_thread().name)
-        return super().embed(text, prefix, bulk=bulk)
+        self.with_tokens.append(how.get("tokens", True))
+        return super().embed(text, prefix, **how)
 
 
 Open = Callable[[CountingEmbedder], Any]
@@ -102,6 +105,21 @@ async def test_a_question_is_answered_where_it_is_read(port_of: Open, embedder: 
         assert (found.memories, found.context) == (in_the_process.memories, in_the_process.context)
         status = await client.ask(StatusRequest(id="2"))
         assert status.data["recalls"] == 2
+
+
+async def test_nobody_makes_token_vectors_that_nobody_reads(port_of: Open, embedder: OnnxEmbedder) -> None:
+    watched = WatchedEmbedder(embedder)
+    port, _ = await port_of(watched)
+    async with peer(port, TOKEN) as client:
+        for wanted, fields in (
+            (True, {}),
+            (False, {"reranker": Reranker.NONE}),
+            (False, {"strategy": Strategy.VECTOR}),
+            (True, {"reranker": Reranker.MINILM_L12}),
+        ):
+            watched.with_tokens.clear()
+            assert context(await client.ask(recall(**fields))).memories[0].text == KEY
+            assert watched.with_tokens == [wanted], fields
 
 
 async def test_a_question_waits_in_line_while_something_else_has_the_model(

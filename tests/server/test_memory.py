@@ -641,8 +641,8 @@ async def test_a_cursor_that_is_none_is_refused(memory: Memory, cursor: str) -> 
 class NanEmbedder(CountingEmbedder):
     """A fault: what a driver may hand back when a run failed."""
 
-    def embed(self, text: str, prefix: str = "", *, bulk: bool = False) -> Embedding:
-        embedding = super().embed(text, prefix)
+    def embed(self, text: str, prefix: str = "", **how: bool) -> Embedding:
+        embedding = super().embed(text, prefix, **how)
         return replace(embedding, vector=embedding.vector * float("nan")) if "gone bad" in text else embedding
 
 

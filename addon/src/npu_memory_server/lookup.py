@@ -44,6 +44,7 @@ class Lookup:
         self._retriever = retriever
         self._count_tokens = count_tokens
         self._kept: dict[int, Shown] = {}
+        self._slots: dict[str, int] = {}
 
     def answer(self, question: Question) -> Answer:
         """Return what answers a question, at most `top_k` memories. Raises `sqlite3.Error`."""
@@ -99,15 +100,18 @@ class Lookup:
     def discard(self, slots: Iterable[int]) -> None:
         """Let go of memories that have changed or are gone."""
         for slot in slots:
-            self._kept.pop(slot, None)
+            if (gone := self._kept.pop(slot, None)) is not None:
+                del self._slots[gone.record.id]
 
     def _get(self, slots: Sequence[int]) -> dict[int, Shown]:
         missing = [slot for slot in slots if slot not in self._kept]
         if missing:
             if len(self._kept) + len(missing) > MAX_KEPT:
                 self._kept.clear()
-            records = memories.by_slot(self._reader, missing)
-            self._kept.update((slot, show(slot, record, self._count_tokens)) for slot, record in records.items())
+                self._slots.clear()
+            for slot, record in memories.by_slot(self._reader, missing).items():
+                self._kept[slot] = show(slot, record, self._count_tokens)
+                self._slots[record.id] = slot
         return {slot: self._kept[slot] for slot in slots if slot in self._kept}
 
     def _corrections(self, corrected: Shown, question: Question) -> list[Shown]:
@@ -117,14 +121,20 @@ class Lookup:
         next_id = corrected.record.superseded_by
         while next_id is not None and next_id not in seen:
             seen.add(next_id)
-            stored = memories.find(self._reader, next_id)
-            if stored is None:
+            slot = self._slot(next_id)
+            if slot is None:
                 break
-            newer = self._get([stored.slot])[stored.slot]
+            newer = self._get([slot])[slot]
             if _is_visible(newer, question):
                 chain.append(newer)
             next_id = newer.record.superseded_by
         return chain
+
+    def _slot(self, memory_id: str) -> int | None:
+        if memory_id in self._slots:
+            return self._slots[memory_id]
+        stored = memories.find(self._reader, memory_id)
+        return None if stored is None else stored.slot
 
     def _as_allowed(self, found: list[tuple[Shown, float]], question: Question) -> list[tuple[Shown, float]]:
         """Return the memories without their secrets, also where others repeat them, unless they are allowed."""

@@ -23,7 +23,7 @@ from .reranking.registry import is_cross_encoder
 from .reranking.shelf import Shelf
 from .retrieval.question import Found, Question
 from .retrieval.rereading import QuestionVectors
-from .wire import Reranked, Strategy
+from .wire import Reranked, Reranker, Strategy
 
 LOGGER = logging.getLogger(__name__)
 Result = TypeVar("Result")
@@ -223,7 +223,9 @@ class Recaller:
         if question.strategy in WORDS and self._indexes.is_large:
             searching = self._searching.submit(self._indexes.search_words, question.text, question.language)
         try:
-            embedding = self._embedder.embed(question.text)
+            # Only MaxSim looks at the tokens, for the hybrid strategy; a cross-encoder that is late leaves it to it.
+            with_tokens = question.strategy is Strategy.HYBRID and question.reranker is not Reranker.NONE
+            embedding = self._embedder.embed(question.text, tokens=with_tokens)
         except NpuRequiredError:
             raise
         except Exception as error:  # a driver's errors have no common base

@@ -113,6 +113,15 @@ def test_the_vector_glides_where_one_window_becomes_two(embedder: OnnxEmbedder) 
         assert one.vector @ next_one.vector > 0.97
 
 
+def test_without_tokens_the_vector_is_the_same(embedder: OnnxEmbedder) -> None:
+    for text, prefix in ((SENTENCES[4], ""), (LONG, ""), (SENTENCES[4], "(3 March 2026) Nora: ")):
+        whole, alone = embedder.embed(text, prefix), embedder.embed(text, prefix, tokens=False)
+        assert np.array_equal(alone.vector, whole.vector)
+        assert (alone.tokens, alone.windows) == (whole.tokens, whole.windows)
+        assert len(whole.token_vectors) == len(whole.token_starts) > 0
+        assert len(alone.token_vectors) == len(alone.token_starts) == 0
+
+
 def test_the_timings_add_up_to_the_time_it_took(int8: OnnxEmbedder) -> None:
     began = perf_counter()
     timings = int8.embed(LONG).timings

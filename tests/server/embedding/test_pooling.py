@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from npu_memory_server.embedding.pooling import Vector, mean_pool, merge_windows, normalize
+from npu_memory_server.embedding.projection import SCALE, kept, reduce
 
 components = st.floats(-1e3, 1e3, width=32).filter(lambda value: value == 0 or abs(value) > 1e-3)
 token_vectors = arrays.arrays(np.float32, st.tuples(st.integers(1, 40), st.just(16)), elements=components)
@@ -47,3 +48,17 @@ def test_a_text_of_one_window_keeps_its_vector_to_the_bit() -> None:
 def test_a_window_counts_by_its_tokens() -> None:
     east, north = np.eye(2, dtype=np.float32)
     assert merge_windows([east, north], [30, 40]) == pytest.approx(np.array([0.6, 0.8]), abs=1e-6)
+
+
+def test_what_is_kept_of_a_token_points_where_it_did_and_nothing_is_kept_of_nothing() -> None:
+    generator = np.random.default_rng(7)
+    tokens = generator.normal(size=(20, 384)).astype(np.float32)
+    tokens[3] = 0
+    projection = np.linalg.qr(generator.normal(size=(384, 128)))[0].astype(np.float32)
+    before = tokens.copy()
+    rounded = kept(reduce(tokens, projection))
+    assert np.array_equal(tokens, before)
+    assert not rounded[3].any()
+    reduced = np.delete(tokens @ projection, 3, axis=0)
+    cosines = (reduced * np.delete(rounded, 3, axis=0)).sum(axis=1) / np.linalg.norm(reduced, axis=1) / SCALE
+    assert cosines == pytest.approx(1, abs=0.01)

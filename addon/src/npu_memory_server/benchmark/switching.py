@@ -47,9 +47,9 @@ class SwitchedEmbedder:
         """The state of the NPU."""
         return self._current.npu
 
-    def embed(self, text: str, prefix: str = "", *, bulk: bool = False) -> Embedding:
+    def embed(self, text: str, prefix: str = "", *, bulk: bool = False, tokens: bool = True) -> Embedding:
         """Embed one text. Raises ValueError and ModelError as the embedders do."""
-        return self._current.embed(text, prefix, bulk=bulk)
+        return self._current.embed(text, prefix, bulk=bulk, tokens=tokens)
 
     def confirm(self) -> bool:
         """Return whether what was embedded in bulk since the last call can be believed."""

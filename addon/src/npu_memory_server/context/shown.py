@@ -23,7 +23,7 @@ run of letters or of signs, costs a language model more."""
 class Shown:
     """A memory with its secrets masked, as it travels and as it stands in a line of the context.
 
-    `text` is one line, not quoted; `tokens` are those of the whole line, `heading` and quoted text.
+    `text` is one line, not quoted; `tokens` are those of the whole `line`, `heading` and quoted text.
     """
 
     slot: int
@@ -31,13 +31,9 @@ class Shown:
     item: MemoryItem = field(repr=False)
     heading: str
     text: str = field(repr=False)
+    line: str = field(repr=False)
     tokens: int
     essence: Essence = field(repr=False)
-
-    @property
-    def line(self) -> str:
-        """The memory as one line."""
-        return self.heading + quoted(self.text)
 
 
 def show(slot: int, record: Record, count: Count, *, allow_secrets: bool = False, hide: Collection[str] = ()) -> Shown:
@@ -46,13 +42,15 @@ def show(slot: int, record: Record, count: Count, *, allow_secrets: bool = False
     said = mask(record.text, spans)[:MAX_TEXT_CHARACTERS] if spans else record.text
     item = item_from_record(record)
     head, text = heading(record), one_line(said)
+    line = head + quoted(text)
     return Shown(
         slot,
         record,
         replace(item, text=said) if spans else item,
         head,
         text,
-        line_tokens(head + quoted(text), count),
+        line,
+        line_tokens(line, count),
         essence(record),
     )
 

@@ -31,7 +31,8 @@ class Embedding:
     vector: float32 [dimensions], L2-normalized.
     tokens: how many tokens the text has; the model's own special tokens are not counted.
     token_starts: int32 [n], where each token of the text (without its prefix) begins in it; up to 256 of them.
-    token_vectors: float32 [n, reduced], one of length 1 for each of them; [0, 0] if the model has no projection.
+    token_vectors: float32 [n, reduced], one of length 1 for each of them; [0, 0] if they are not wanted, or the model
+        has no projection.
     timings: ms by stage, summed over the windows of a long text.
     windows: in how many overlapping parts a long text was read.
     """
@@ -72,10 +73,11 @@ class Embedder(Protocol):
     def npu(self) -> NpuReport:
         """The state of the NPU."""
 
-    def embed(self, text: str, prefix: str = "", *, bulk: bool = False) -> Embedding:
+    def embed(self, text: str, prefix: str = "", *, bulk: bool = False, tokens: bool = True) -> Embedding:
         """Embed one text of any length, read after `prefix`, which ends with a space and is no part of the tokens.
 
-        `bulk` work is done beside the questions where there is hardware for it. Raises ValueError for a text without a
+        `bulk` work is done beside the questions where there is hardware for it. Without `tokens` the token vectors are
+        left out, as if the model had no projection. Raises ValueError for a text without a
         single token or that is not valid Unicode, ModelError if the model's output is unusable.
         """
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from time import perf_counter
 from typing import Final, Self
@@ -21,6 +21,9 @@ from .onnx_session import OnnxSession
 from .pooling import Vector, mean_pool, merge_windows
 from .projection import MAX_TOKENS, TokenVectors, load_projection, reduce
 from .tokenizing import TextTokenizer
+
+
+NO_TOKENS: tuple[npt.NDArray[np.int32], TokenVectors] = np.zeros(0, np.int32), np.zeros((0, 0), np.float32)
 
 
 def _no_npu() -> NpuReport:
@@ -61,11 +64,11 @@ class TextEmbedder:
         """The state of the NPU."""
         return self._npu()
 
-    def embed(self, text: str, prefix: str = "", *, bulk: bool = False) -> Embedding:
+    def embed(self, text: str, prefix: str = "", *, bulk: bool = False, tokens: bool = True) -> Embedding:
         """Embed one text; one beyond the model's length as the mean of overlapping windows, weighed by their tokens.
 
         The text is read after `prefix`, which ends with a space: its tokens shape those of the text, but are neither
-        returned nor pooled.
+        returned nor pooled. Without `tokens` the token vectors are left out.
 
         Raises ValueError for a text without a single token or that is not valid Unicode, ModelError if the model's
         output is unusable.
@@ -79,9 +82,11 @@ class TextEmbedder:
         tokenized = perf_counter()
         encoded = [self._encoder.encode(window, bulk=bulk) for window in windows]
         merging = perf_counter()
-        kept_starts, kept_vectors = self._kept_tokens(
-            [start - len(prefix) for start in starts[skipped:]], skipped, encoded[0].token_vectors
-        )
+        kept_starts, kept_vectors = NO_TOKENS
+        if tokens and self._projection is not None:
+            kept_vectors = reduce(encoded[0].token_vectors[1 + skipped : -1][:MAX_TOKENS], self._projection)
+            own_starts = [start - len(prefix) for start in starts[skipped:]]
+            kept_starts = np.array(own_starts[: len(kept_vectors)], np.int32)
         vectors = [one.vector for one in encoded]
         own = encoded[0].token_vectors[1 + skipped : -1]
         if skipped and len(own):
@@ -102,15 +107,6 @@ class TextEmbedder:
             token_vectors=kept_vectors,
             windows=len(windows),
         )
-
-    def _kept_tokens(
-        self, starts: Sequence[int], skipped: int, first_window: Vector
-    ) -> tuple[npt.NDArray[np.int32], TokenVectors]:
-        """Return where the text's own tokens of the first window begin, int32 [n], and float32 [n, reduced]."""
-        if self._projection is None:
-            return np.zeros(0, np.int32), np.zeros((0, 0), np.float32)
-        own = first_window[1 + skipped : -1][:MAX_TOKENS]
-        return np.array(starts[: len(own)], np.int32), reduce(own, self._projection)
 
     def confirm(self) -> bool:
         """Return whether what was embedded in bulk since the last call can be believed; if not, embed it again."""

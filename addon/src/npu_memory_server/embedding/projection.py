@@ -35,8 +35,9 @@ def load_projection(model: str, dimensions: int) -> Projection | None:
 def reduce(token_vectors: npt.NDArray[np.float32], projection: Projection) -> TokenVectors:
     """Return token vectors, float32 [n, dimensions], as float32 [n, reduced], each of length 1."""
     reduced = token_vectors @ projection
-    lengths = np.linalg.norm(reduced, axis=1, keepdims=True)
-    shortened: TokenVectors = (reduced / np.maximum(lengths, 1e-9)).astype(np.float32, copy=False)
+    lengths = np.sqrt(np.add.reduce(reduced * reduced, axis=1, keepdims=True))
+    reduced /= np.maximum(lengths, 1e-9)
+    shortened: TokenVectors = reduced
     return shortened
 
 
