@@ -22,7 +22,6 @@ from .pooling import Vector, mean_pool, merge_windows
 from .projection import MAX_TOKENS, TokenVectors, load_projection, reduce
 from .tokenizing import TextTokenizer
 
-
 NO_TOKENS: tuple[npt.NDArray[np.int32], TokenVectors] = np.zeros(0, np.int32), np.zeros((0, 0), np.float32)
 
 
