@@ -77,7 +77,7 @@ async def measure(rounds: int, reranker: Reranker) -> dict[str, object]:
                 await memory.recall(RecallRequest(text=question, reranker=reranker))
             for _ in range(rounds):
                 for question in questions:
-                    inference = embedder.embed(question).timings.inference
+                    inference = embedder.embed(question, tokens=False).timings.inference
                     began = perf_counter()
                     context = await memory.recall(RecallRequest(text=question, reranker=reranker))
                     recall = (perf_counter() - began) * 1000

@@ -4,7 +4,10 @@ M is the bare inference of the same question, in the same run and taking turns w
 household the memories are made by `household_of`; a directory that is there already is used as it is, so that the
 million is made once. For each size a real server is started on it.
 
-    script/benchmark scale DIRECTORY [--sizes 742,10000,100000,1000000] [--rounds N] [--json FILE]
+M is of our own int8 file. With `--ordinary` the same multiples are also given of an int8 file as onnxruntime's
+`quantize_dynamic` makes it by default: less exact (docs/decisions/0001), and another speed on each kind of processor.
+
+    script/benchmark scale DIRECTORY [--sizes 742,10000,100000,1000000] [--rounds N] [--ordinary] [--json FILE]
 """
 
 from __future__ import annotations
@@ -20,14 +23,19 @@ import platform
 import sqlite3
 import statistics
 import sys
+import tempfile
 from time import perf_counter
 from typing import Any
 
 import numpy as np
+from onnx import TensorProto
+from onnxruntime.quantization import quantize_dynamic
 
 from benchmarks.household_of import fill, index, kept_sentences, questions
 from npu_memory_server.data_directory import ADDRESS_FILE, read_token, server_address
 from npu_memory_server.embedding.embedder import OnnxEmbedder
+from npu_memory_server.embedding.manifest import FileRole, Precision, load_manifest
+from npu_memory_server.embedding.onnx_session import OnnxSession
 from npu_memory_server.retrieval.weights import Weights
 from npu_memory_server.settings import EMBEDDER
 from npu_memory_server.store.database import FILE_NAME
@@ -126,17 +134,38 @@ async def recall_of_vectors(memory: RemoteMemory, data: Path, embedder: OnnxEmbe
     return found / (NEAREST * len(texts))
 
 
+def ordinary_model(packages: Path) -> OnnxSession:
+    """Return the same model in int8 as most have it: `quantize_dynamic` with what holds by default, one thread."""
+    manifest = load_manifest(packages / EMBEDDER)
+    original = packages / EMBEDDER / manifest.file(FileRole.ONNX, Precision.FP32).name
+    with tempfile.TemporaryDirectory() as folder:
+        made = Path(folder) / "ordinary.onnx"
+        quantize_dynamic(original, made, extra_options={"DefaultTensorType": TensorProto.FLOAT})
+        return OnnxSession(made, threads=1, dimensions=manifest.dimensions)
+
+
+def inference_ms(session: OnnxSession, embedder: OnnxEmbedder, text: str) -> float:
+    """Return how long a model takes for a text, its tokens at hand."""
+    (ids,) = embedder.tokenizer.windows(embedder.tokenizer.encode(text))
+    began = perf_counter()
+    session.run(ids)
+    return (perf_counter() - began) * 1000
+
+
 async def recalls(
-    memory: RemoteMemory, embedder: OnnxEmbedder, texts: list[str], rounds: int
+    memory: RemoteMemory, embedder: OnnxEmbedder, ordinary: OnnxSession | None, texts: list[str], rounds: int
 ) -> dict[str, dict[str, Any]]:
     """Ask in turns: one bare inference, one recall without a reranker, one with MaxSim."""
     bare: list[float] = []
+    ordinary_bare: list[float] = []
     whole: dict[Reranker, list[float]] = {Reranker.NONE: [], Reranker.MAXSIM: []}
     stages: dict[Reranker, list[Timings]] = {Reranker.NONE: [], Reranker.MAXSIM: []}
     for _ in range(rounds):
         for text in texts:
             for reranker, times in whole.items():
-                bare.append(embedder.embed(text).timings.inference)
+                if ordinary is not None:
+                    ordinary_bare.append(inference_ms(ordinary, embedder, text))
+                bare.append(inference_ms(embedder.encoder.session, embedder, text))
                 began = perf_counter()
                 context = await memory.recall(RecallRequest(text=text, reranker=reranker, budget_ms=10_000))
                 times.append((perf_counter() - began) * 1000)
@@ -145,6 +174,12 @@ async def recalls(
     figures: dict[str, dict[str, Any]] = {
         "bare_inference": {"n": len(bare), "p50_ms": bare_p50, "p95_ms": percentile(bare, 0.95)}
     }
+    if ordinary_bare:
+        figures["ordinary_inference"] = {
+            "n": len(ordinary_bare),
+            "p50_ms": statistics.median(ordinary_bare),
+            "p95_ms": percentile(ordinary_bare, 0.95),
+        }
     for reranker, times in whole.items():
         p50 = statistics.median(times)
         figures[reranker.value] = {
@@ -152,6 +187,7 @@ async def recalls(
             "p50_ms": p50,
             "p95_ms": percentile(times, 0.95),
             "multiple_of_m": p50 / bare_p50,
+            **({"multiple_of_ordinary_m": p50 / statistics.median(ordinary_bare)} if ordinary_bare else {}),
             "p95_over_p50": percentile(times, 0.95) / p50,
             "stages_p50_ms": {
                 stage: statistics.median(getattr(one, stage) for one in stages[reranker]) for stage in STAGES
@@ -175,9 +211,11 @@ async def remembering(memory: RemoteMemory) -> dict[str, float]:
     return {"n": len(times), "p50_ms": statistics.median(times), "p95_ms": percentile(times, 0.95)}
 
 
-async def measure(folder: Path, sizes: list[int], rounds: int) -> dict[str, Any]:
+async def measure(folder: Path, sizes: list[int], rounds: int, *, with_ordinary: bool) -> dict[str, Any]:
     """Return the figures of all sizes."""
-    embedder = OnnxEmbedder.load(Path(os.environ["NPU_MEMORY_MODEL_DIR"]) / EMBEDDER)
+    packages = Path(os.environ["NPU_MEMORY_MODEL_DIR"])
+    embedder = OnnxEmbedder.load(packages / EMBEDDER)
+    ordinary = ordinary_model(packages) if with_ordinary else None
     figures: dict[str, Any] = {"machine": machine(), "sizes": {}}
     for size in sizes:
         data = folder / str(size)
@@ -186,7 +224,7 @@ async def measure(folder: Path, sizes: list[int], rounds: int) -> dict[str, Any]
             for text in texts:  # once for the caches of both sides
                 embedder.embed(text)
                 await memory.recall(RecallRequest(text=text, budget_ms=10_000))
-            asked = await recalls(memory, embedder, texts, rounds)
+            asked = await recalls(memory, embedder, ordinary, texts, rounds)
             found = await recall_of_vectors(memory, data, embedder, texts[:JUDGED])
             figures["sizes"][size] = {
                 "memories": (await memory.status()).memories,
@@ -225,6 +263,12 @@ def print_row(size: int, figures: dict[str, Any]) -> None:
         f"| {figures['resident_mib']:.0f} MiB |",
         flush=True,
     )
+    if (ordinary := figures.get("ordinary_inference")) is not None:
+        print(
+            f"| | ordinary int8: {ordinary['p50_ms']:.2f} ms | {none['multiple_of_ordinary_m']:.2f} "
+            f"| {maxsim['multiple_of_ordinary_m']:.2f} | | | | | |",
+            flush=True,
+        )
 
 
 def main() -> None:
@@ -233,12 +277,13 @@ def main() -> None:
     parser.add_argument("directory", type=Path, help="where the memories of each size are made, and found again")
     parser.add_argument("--sizes", default="742,10000,100000,1000000", help="default: %(default)s")
     parser.add_argument("--rounds", type=int, default=2, help="how often each question is asked (default: 2)")
+    parser.add_argument("--ordinary", action="store_true", help="compare with an ordinary int8 file of the model too")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures there as well")
     options = parser.parse_args()
     print("| memories | M | recall, no reranker | with maxsim | p95 / p50 | recall@10 | remember | start | resident |")
     print("|---|---|---|---|---|---|---|---|---|", flush=True)
     sizes = [int(size) for size in options.sizes.split(",")]
-    figures = asyncio.run(measure(options.directory, sizes, options.rounds))
+    figures = asyncio.run(measure(options.directory, sizes, options.rounds, with_ordinary=options.ordinary))
     if options.json:
         options.json.parent.mkdir(parents=True, exist_ok=True)
         options.json.write_text(json.dumps(figures, indent=2) + "\n")
