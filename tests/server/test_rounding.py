@@ -20,9 +20,9 @@ FP16 = 1.8e-3
 class RoundedEmbedder(CountingEmbedder):
     """Reads questions with the error of 16 bits, the same one each time."""
 
-    def embed(self, text: str, prefix: str = "", *, bulk: bool = False) -> Embedding:
-        made = super().embed(text, prefix, bulk=bulk)
-        if bulk:
+    def embed(self, text: str, prefix: str = "", **how: bool) -> Embedding:
+        made = super().embed(text, prefix, **how)
+        if how.get("bulk"):
             return made
         chance = np.random.default_rng(zlib.crc32(text.encode()))
         return replace(
