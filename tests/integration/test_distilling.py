@@ -28,6 +28,7 @@ from custom_components.npu_memory.wire import (
     MemoryItem,
     ProposalsRequest,
     RecallRequest,
+    SettleProposalRequest,
 )
 from tests.integration.agent import AGENT, RecordingAgent
 from tests.integration.conftest import AddEntry
@@ -435,6 +436,29 @@ class TestProposals:
         await away(entry)
         ended = await (await client.post(f"/api/repairs/issues/fix/{form['flow_id']}", json={"remember": []})).json()
         assert ended["reason"] == "not_reached"
+
+    async def test_what_somebody_else_has_settled_or_removed_meanwhile_is_no_obstacle(
+        self, home: HomeAssistant, memory: MemoryClient, distiller: Distilling, hass_client: ClientSessionGenerator
+    ) -> None:
+        await distiller(one_fact, distilled="proposed")
+        await say(home, SAID, language="en")
+        client, first = await self.opened(home, hass_client)
+        _, second = await self.opened(home, hass_client)
+        _, third = await self.opened(home, hass_client)
+        (proposal,) = (await memory.proposals(ProposalsRequest(), 10)).proposals
+        await memory.settle_proposal(SettleProposalRequest(memory_id=proposal.fact.id, accept=False), 10)
+
+        async def answer(form: Any) -> Any:
+            url = f"/api/repairs/issues/fix/{form['flow_id']}"
+            return await (await client.post(url, json={"remember": [proposal.fact.id]})).json()
+
+        (entry,) = home.config_entries.async_entries("npu_memory")
+        assert (await answer(first))["type"] == "create_entry"
+        assert not (await memory.list(ListRequest(kind=Kind.FACT), 10)).memories
+        await home.config_entries.async_unload(entry.entry_id)
+        assert (await answer(second))["reason"] == "not_reached"
+        await home.config_entries.async_remove(entry.entry_id)
+        assert (await answer(third))["reason"] == "entry_gone"
 
     async def test_it_is_told_again_after_a_restart_until_it_is_settled_and_goes_with_the_entry(
         self, home: HomeAssistant, memory: MemoryClient, distiller: Distilling
