@@ -38,6 +38,11 @@ class VectorIndex:
         self._vectors.values[row] = 0
         self._present.values[row] = False
 
+    @property
+    def embedded(self) -> NDArray[np.bool_]:
+        """Whether each row has a vector, bool [n]."""
+        return self._present.values
+
     def present(self, rows: NDArray[np.intp]) -> NDArray[np.bool_]:
         """Return whether each of `rows` has a vector, bool [len(rows)]."""
         there: NDArray[np.bool_] = self._present.values[rows]

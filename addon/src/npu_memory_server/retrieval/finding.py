@@ -96,7 +96,7 @@ def _hybrid(parts: Parts, question: Question, among: Pool, trail: Trail | None) 
     shares = scored * allowed[rows] / np.float32(largest)
     if lexical is not None:
         # What was said a moment ago has no vector yet: its words alone say how relevant it is.
-        embedded = parts.vectors.present(among.at(rows))
+        embedded = among.embedded[rows]
         shares = np.where(embedded, shares, lexical[rows] * allowed[rows])
     order = np.lexsort((-rows, -shares))[: question.top_k]
     found = relevance(shares[order], calibration)

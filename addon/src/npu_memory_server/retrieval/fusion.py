@@ -10,13 +10,20 @@ Scores = NDArray[np.float32]
 RRF_K = 60
 
 
-def fuse(lexical: Scores | None, cosine: Scores | None, priors: Scores, lexical_weight: float) -> Scores:
+def fuse(
+    lexical: Scores | None,
+    cosine: Scores | None,
+    priors: Scores,
+    embedded: NDArray[np.bool_],
+    lexical_weight: float,
+) -> Scores:
     """Return one score for every row out of normalized lexical scores, cosines and priors, each float32 [n].
 
-    With one leg alone its own scores are the score, and the priors do not count.
+    What is not `embedded` yet (bool [n]) has its words speak for its vector as well: in the middle of a large import it
+    would stand behind everything else. With one leg alone its own scores are the score, and the priors do not count.
     """
     if cosine is not None and lexical is not None:
-        fused: Scores = cosine + np.float32(lexical_weight) * lexical + priors
+        fused: Scores = np.where(embedded, cosine, lexical) + np.float32(lexical_weight) * lexical + priors
         return fused
     if cosine is not None:
         return cosine

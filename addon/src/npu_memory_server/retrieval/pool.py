@@ -27,7 +27,7 @@ HITS = 512
 class Pool:
     """`rows` are ascending, None for all there are; the rest is of these rows, float32 [n], None for a leg not asked.
 
-    `scores` are both legs fused. `allowed` is what a relevance is to be multiplied by: 0 if the asker may not see a
+    `embedded` says which have a vector. `scores` are both legs fused. `allowed` is what a relevance is to be multiplied by: 0 if the asker may not see a
     memory. `scores_of` and `allowed_of` return the same of any rows; what the asker may not see has the score 0, so
     that it lends nothing to its neighbors.
     """
@@ -36,6 +36,7 @@ class Pool:
     lexical: Scores | None
     cosine: Scores | None
     priors: Scores
+    embedded: NDArray[np.bool_]
     scores: Scores
     allowed: Scores
     scores_of: Callable[[Rows], Scores]
@@ -59,13 +60,15 @@ def everything(
     if lexical is not None and len(lexical) < len(catalog):
         # Rows that were added since the lexical search have no score in it.
         lexical = np.pad(lexical, (0, len(catalog) - len(lexical)))
-    scores = fuse(lexical, cosine, catalog.priors, weights.lexical)
+    embedded = index.embedded
+    scores = fuse(lexical, cosine, catalog.priors, embedded, weights.lexical)
     visible = np.where(allowed > 0, scores, np.float32(0))
     return Pool(
         None,
         lexical,
         cosine,
         catalog.priors,
+        embedded,
         scores,
         allowed,
         lambda rows: visible[rows],
@@ -97,7 +100,7 @@ def candidates(
         return index.at(some, query) if query is not None else None
 
     def scores_of(some: Rows) -> Scores:
-        fused = fuse(lexical_of(some), cosine_of(some), catalog.priors[some], weights.lexical)
+        fused = fuse(lexical_of(some), cosine_of(some), catalog.priors[some], index.present(some), weights.lexical)
         visible: Scores = np.where(allowed_of(some) > 0, fused, np.float32(0))
         return visible
 
@@ -109,8 +112,9 @@ def candidates(
         place = np.searchsorted(rows, near)
         cosine[place], known[place] = cosines, True
         cosine[~known] = index.at(rows[~known], query)
-    scores = fuse(lexical, cosine, priors, weights.lexical)
-    return Pool(rows, lexical, cosine, priors, scores, allowed_of(rows), scores_of, allowed_of)
+    embedded = index.present(rows)
+    scores = fuse(lexical, cosine, priors, embedded, weights.lexical)
+    return Pool(rows, lexical, cosine, priors, embedded, scores, allowed_of(rows), scores_of, allowed_of)
 
 
 def visible_hits(hits: Hits, count: int, visible: Callable[[Rows], NDArray[np.bool_]]) -> Rows:
