@@ -184,6 +184,7 @@ async def test_vector_is_meaning_alone(memory: Memory, embedder: OnnxEmbedder) -
     question = "(3 March 2026) a question about pills"
     cosine = float(embedder.embed(question).vector @ embedder.embed("The cat needs pills.", "(3 March 2026) ").vector)
     pills = await say(memory, "The cat needs pills.", created_at="2026-03-03T10:00:00Z")
+    await memory.embedded()  # nobody's next question waits for what was said long ago
     answer = await ask(memory, question, strategy=Strategy.VECTOR)
     assert {found.id: found.score for found in answer.memories}[pills] == pytest.approx(cosine, abs=1e-3)
 
