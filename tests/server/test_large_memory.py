@@ -10,8 +10,11 @@ import signal
 import sqlite3
 import subprocess
 import sys
+import threading
 import time
 
+import numpy as np
+from numpy.typing import NDArray
 import pytest
 
 from npu_memory_server import indexing, saving
@@ -126,6 +129,29 @@ async def test_a_start_loads_what_was_saved(
     assert "anew" not in caplog.text
     assert [await found(again, text) for text in QUESTIONS] == before
     assert files(folder) == saved
+    assert await again.faults() == []
+
+
+async def test_a_vector_on_its_way_into_the_indexes_while_they_are_saved_is_there_after_a_start(
+    large_household: tuple[Memory, Path], open_memory: OpenMemory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    memory, folder = large_household
+    stored, go_on, put_vector = threading.Event(), threading.Event(), memory._indexes.put_vector
+
+    def wait_and_put(slot: int, vector: NDArray[np.float32]) -> None:
+        stored.set()
+        go_on.wait(60)
+        put_vector(slot, vector)
+
+    monkeypatch.setattr(memory._indexes, "put_vector", wait_and_put)
+    await memory.remember(RememberRequest(text="The zither is tuned by Ottokar."))
+    await asyncio.to_thread(stored.wait, 60)
+    assert await memory._keeper.save()
+    go_on.set()
+    await memory.embedded()
+    await memory.close()
+    again = await open_memory(folder)
+    await again.indexed()
     assert await again.faults() == []
 
 

@@ -68,6 +68,7 @@ class IndexKeeper:
         self._not_before = 0.0
         self._share = 1.0 if reached.slot is None else 0.0
         self._reached = reached
+        self._held_at: int | None = None
         self._caught_up = asyncio.Event()
         if reached.slot is not None or indexes.is_large:
             indexes.fall_behind()
@@ -84,6 +85,17 @@ class IndexKeeper:
     async def caught_up(self) -> None:
         """Wait until everything that is stored can be found."""
         await self._caught_up.wait()
+
+    def hold(self, connection: sqlite3.Connection) -> None:
+        """Note that vectors are being stored, which the indexes get afterwards; runs on the writer's thread.
+
+        Until `release`, what is saved does not count as holding any change from now on: the next start looks again.
+        """
+        self._held_at = changes.newest(connection)
+
+    def release(self) -> None:
+        """Note that the indexes have the vectors that were stored."""
+        self._held_at = None
 
     def forgotten(self) -> None:
         """Note that something was forgotten that may be in the file."""
@@ -136,7 +148,7 @@ class IndexKeeper:
         """Runs to its end or until `_stopping`; the old indexes serve meanwhile."""
         forgotten, self._forgotten = self._forgotten, False
         try:
-            reached = Reached(await self._write(changes.newest)) if self._caught_up.is_set() else self._reached
+            reached = await self._write(self._in_both) if self._caught_up.is_set() else self._reached
             name, frozen = await self._work(
                 lambda: saving.save(self._directory, self._indexes.search, self._fingerprint, reached, self._between)
             )
@@ -154,6 +166,11 @@ class IndexKeeper:
             return False
         self._is_partial = reached.slot is not None
         return True
+
+    def _in_both(self, connection: sqlite3.Connection) -> Reached:
+        """Runs on the writer's thread: up to which change the indexes have what the database has."""
+        newest = changes.newest(connection)
+        return Reached(newest if self._held_at is None else min(newest, self._held_at))
 
     async def _catch_up(self) -> None:
         """Take in what the indexes lack: everything behind the newest slot, then whatever has changed."""

@@ -509,7 +509,7 @@ class Memory:
             left.update(slot for slot, _ in again)
         try:
             await self._write(
-                lambda connection: vectors.put(connection, self._embedder_number, made),
+                lambda connection: self._store(connection, made),
                 lambda _: self._indexes.reread([one.slot for one in made if one.windows > 1]),
             )
         except NpuMemoryError as error:
@@ -521,10 +521,15 @@ class Memory:
             await self.right_of_way.wait()
             await self._await(self._searching.submit(self._indexes.put_vector, one.slot, one.vector))
             self._backlog.found(one.slot)
+        self._keeper.release()
         if not left and not self._others_wait(slots) and self._keeper.share == 1:
             # Only once all that waits has its vector: what is decided must not depend on the order of embedding.
             await self._corrector.examine(partial(self._others_wait, slots))
         return set(slots) - left
+
+    def _store(self, connection: sqlite3.Connection, made: Sequence[StoredVector]) -> None:
+        self._keeper.hold(connection)
+        vectors.put(connection, self._embedder_number, made)
 
     def _others_wait(self, slots: Sequence[int]) -> bool:
         return len(self._backlog) > len(slots)
