@@ -7,7 +7,7 @@ import pytest
 from npu_memory_server.transport.client import RemoteMemory
 from npu_memory_server.wire import Context, NpuReport, NpuState, RecallRequest
 from tests.arm64.conftest import RERANKER, Board
-from tests.arm64.test_npu_server import all_embedded, say
+from tests.arm64.test_npu_server import THOROUGH, all_embedded, say
 from tests.server.npu.model_files import CROSS_ENCODER
 from tests.server.npu.stand_in import FAIL, Faults, StandInNpu
 
@@ -49,12 +49,12 @@ def on_npu(answers: list[Context]) -> int:
     return sum(one.reranked.on_npu for one in answers if one.reranked is not None)
 
 
+# No wrong shape: rknn-toolkit-lite2 gives as many numbers as the model says, and of one there are no fewer.
 RUN_FAULTS = {
     "run fails, stale output": (Faults(run=FAIL), "an earlier pair"),
-    "NaN": (Faults(nan=True), "not finite"),
-    "wrong shape": (Faults(wrong_length=True), ""),
-    "hang of 10 s": (Faults(hang=True), "did not come back"),
-    "device vanishes": (Faults(gone=True), ""),
+    "NaN": pytest.param(Faults(nan=True), "not finite", marks=THOROUGH),
+    "hang of 10 s": pytest.param(Faults(hang=True), "did not come back", marks=THOROUGH),
+    "device vanishes": pytest.param(Faults(gone=True), "", marks=THOROUGH),
 }
 
 
@@ -89,6 +89,7 @@ async def test_questions_are_reranked_on_three_cores_and_a_fault_changes_no_answ
     assert reason in after.reason
 
 
+@THOROUGH
 async def test_a_core_that_is_refused_leaves_the_reading_to_the_cpu_or_ends_the_start(
     board: Board, npu: StandInNpu, reranking: Path
 ) -> None:
