@@ -76,8 +76,8 @@ class Conversation:
     pipeline: str
     id: str | None = None
 
-    async def say(self, text: str) -> Turn:
-        """Take a turn."""
+    async def say(self, text: str) -> Turn | None:
+        """Take a turn; None if it was not the agent that answered, as with "when did I ...", which the memory does."""
         first: list[float] = []
         answers: list[dict[str, Any]] = []
         started = perf_counter()
@@ -106,7 +106,7 @@ class Conversation:
         self.id = answer["conversation_id"]
         said = re.fullmatch(r"I was given (\d+) memories\.", answer["response"]["speech"]["plain"]["speech"])
         if said is None or not first:
-            raise SystemExit("The agent has not answered as it does.")
+            return None
         return Turn(
             first_ms=(first[0] - started) * 1000,
             whole_ms=(ended - started) * 1000,
@@ -189,13 +189,21 @@ async def take_turns(
     waited: list[float] = []
     outcomes: dict[str, int] = {}
     for number, question in enumerate(questions):
+        taken: dict[int, Turn | None] = {}
+        report: dict[str, Any] | None = None
         for place in (0, 1) if number % 2 else (1, 0):
-            (alone, remembering)[place].append(await both[place].say(question))
+            taken[place] = await both[place].say(question)
             if last_turn is not None and place == 1:
                 report = await last_turn()
-                waited.append(report["waited_ms"])
-                outcomes[report["event_type"]] = outcomes.get(report["event_type"], 0) + 1
             await asyncio.sleep(PAUSE_SECONDS)
+        one, other = taken[0], taken[1]
+        if one is None or other is None:
+            continue
+        alone.append(one)
+        remembering.append(other)
+        if report is not None:
+            waited.append(report["waited_ms"])
+            outcomes[report["event_type"]] = outcomes.get(report["event_type"], 0) + 1
         if bare is not None:
             inferences.append(await bare(question))
         if sys.stderr.isatty():

@@ -27,9 +27,9 @@ HITS = 512
 class Pool:
     """`rows` are ascending, None for all there are; the rest is of these rows, float32 [n], None for a leg not asked.
 
-    `embedded` says which have a vector. `scores` are both legs fused. `allowed` is what a relevance is to be multiplied by: 0 if the asker may not see a
-    memory. `scores_of` and `allowed_of` return the same of any rows; what the asker may not see has the score 0, so
-    that it lends nothing to its neighbors.
+    `embedded` says which have a vector. `scores` are both legs fused. `allowed` is what a relevance is to be multiplied
+    by: 0 if the asker may not see a memory. `scores_of` and `allowed_of` return the same of any rows; what the asker
+    may not see has the score 0, so that it lends nothing to its neighbors.
     """
 
     rows: Rows | None
