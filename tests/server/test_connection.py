@@ -20,6 +20,7 @@ from npu_memory_server.wire import (
     Context,
     Frame,
     FrameBuffer,
+    ListRequest,
     Message,
     RecallRequest,
     RememberRequest,
@@ -233,6 +234,22 @@ async def test_when_the_peer_has_left_nothing_of_it_stays(port_of: Open, embedde
     async with asyncio.timeout(30):
         while held() > before:  # noqa: ASYNC110 - threads tell nobody
             await asyncio.sleep(0.01)
+
+
+async def test_answers_to_a_peer_that_has_gone_fill_no_log(
+    port_of: Open, embedder: OnnxEmbedder, caplog: pytest.LogCaptureFixture
+) -> None:
+    port, memory = await port_of(WatchedEmbedder(embedder))
+    async with peer(port, TOKEN) as client:
+        notes = [RememberRequest(id=str(number), text=f"Shelf {number} is full.") for number in range(MAX_IN_FLIGHT)]
+        await client.send(b"".join(map(message_bytes, notes)))
+        client.writer.transport.abort()
+    before, now = -1, 0
+    while now > before:  # nobody is told any more
+        await asyncio.sleep(0.3)
+        before, now = now, (await memory.list(ListRequest())).total
+    assert now > 1
+    assert "socket.send" not in caplog.text
 
 
 async def test_an_answer_that_the_peer_takes_slowly_arrives_whole(port_of: Open, embedder: OnnxEmbedder) -> None:

@@ -42,7 +42,7 @@ class Line:
             if self._behind:
                 self._send_behind(content)
             else:
-                self._transport.write(content)
+                self._write(content)
 
     def send_at_once(self, content: bytes) -> bool:
         """Send a frame, on the thread; returns whether the socket has taken it, or the loop has to send the rest."""
@@ -63,6 +63,10 @@ class Line:
     def _send_now(self, content: bytes) -> None:
         with self._lock:
             self._behind -= 1
+            self._write(content)
+
+    def _write(self, content: bytes) -> None:
+        if not self._transport.is_closing():  # asyncio warns of every answer to a peer that has gone
             self._transport.write(content)
 
     def hang_up(self) -> None:
