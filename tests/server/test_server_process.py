@@ -240,11 +240,11 @@ async def test_what_is_not_found_or_contradicts_is_said(server: ServerProcess) -
 async def test_many_requests_are_under_way_at_once_and_each_answer_finds_its_question(server: ServerProcess) -> None:
     async with connected("127.0.0.1", server.port, server.token) as memory:
         stored = await asyncio.gather(
-            *(memory.remember(RememberRequest(text=f"number {n} is here")) for n in range(200))
+            *(memory.remember(RememberRequest(text=f"note {n}, as it was read out")) for n in range(200))
         )
         answers = await asyncio.gather(
             *(
-                memory.recall(RecallRequest(text=f"number {n}", top_k=1, strategy=Strategy.LEXICAL))
+                memory.recall(RecallRequest(text=f"note {n}", top_k=1, strategy=Strategy.LEXICAL))
                 for n in range(0, 200, 10)
             )
         )

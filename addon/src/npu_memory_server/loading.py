@@ -19,13 +19,21 @@ from .retrieval.retriever import Indexed, Retriever
 from .retrieval.weights import Weights
 from .saving import Reached
 from .store import changes, memories, vectors
-from .store.database import damaged, integrity_faults, open_database, open_reader, storage_errors, truncate_log
+from .store.database import (
+    close_untouched,
+    damaged,
+    integrity_faults,
+    open_database,
+    open_reader,
+    storage_errors,
+    truncate_log,
+)
 from .store.memories import StoredRecord
 
 
 @dataclass(frozen=True, slots=True)
 class Loaded:
-    """The connections to a database, the indexes of what is in it, and the number of the embedder in it.
+    """The connections to a database, the indexes of what is in it, its name, and the number of the embedder in it.
 
     `reader` is for questions alone, `background` for everything else that reads. `reached` says how far
     the indexes go: making those of a large memory takes too long to wait for. `comparable` are the numbers of all
@@ -37,6 +45,7 @@ class Loaded:
     reader: sqlite3.Connection
     background: sqlite3.Connection
     retriever: Retriever
+    instance: str
     embedder_number: int
     comparable: tuple[int, ...]
     reached: Reached
@@ -49,9 +58,12 @@ def load(path: Path, embedder: Embedder, weights: Weights | None = None) -> Load
     Raises `StorageError`.
     """
     connection = open_database(path)
+    opened = [connection]
     try:
         with storage_errors(f"The database {path} could not be read"):
+            # Committed when everything has been read: a database that is refused is left as it was.
             connection.execute("BEGIN IMMEDIATE")
+            instance = memories.instance_id(connection)
             expired = memories.purge_expired(connection, datetime.now(UTC)).removed
             number = vectors.embedder_number(connection, embedder.fingerprint)
             space = space_of(embedder.fingerprint)
@@ -60,15 +72,14 @@ def load(path: Path, embedder: Embedder, weights: Weights | None = None) -> Load
             for one in list(memories.unexamined(connection)):
                 before = memories.said_before(connection, one.record, one.slot)
                 memories.put_findings(connection, one.slot, examined(one.record, before))
-            connection.execute("COMMIT")
-            if expired:
-                truncate_log(connection)
             reader = open_reader(path)
+            opened.append(reader)
             background = open_reader(path)
+            opened.append(background)
             fetch_tokens = partial(vectors.tokens, reader, embedders=comparable, reduced=REDUCED)
+            name = None
             if memories.total(connection) < saving.LARGE:
                 changes.start_anew(connection)
-                saving.remove_others(path.parent, None)
                 retriever = Retriever(embedder.dimensions, fetch_tokens, weights)
                 for stored in memories.every(connection):
                     retriever.add(indexed(stored))
@@ -77,7 +88,6 @@ def load(path: Path, embedder: Embedder, weights: Weights | None = None) -> Load
                 reached = Reached(changes.newest(connection))
             else:
                 name = changes.saved_name(connection)
-                saving.remove_others(path.parent, name)
                 restored = saving.restore(path.parent, name, embedder.fingerprint, fetch_tokens, weights)
                 newest = changes.newest(connection)
                 if restored is not None and restored[1].change <= newest:
@@ -85,12 +95,16 @@ def load(path: Path, embedder: Embedder, weights: Weights | None = None) -> Load
                 else:
                     retriever, reached = Retriever(embedder.dimensions, fetch_tokens, weights), Reached(newest, 0)
             unembedded = vectors.missing(connection, number)
-        return Loaded(connection, reader, background, retriever, number, comparable, reached, unembedded)
+            connection.execute("COMMIT")
+            saving.remove_others(path.parent, name)
+            if expired:
+                truncate_log(connection)
+        return Loaded(connection, reader, background, retriever, instance, number, comparable, reached, unembedded)
     except (ValueError, OverflowError) as error:
-        connection.close()
+        close_untouched(path, opened)
         raise damaged(path, "a memory in it cannot be read") from error
     except BaseException:
-        connection.close()
+        close_untouched(path, opened)
         raise
 
 

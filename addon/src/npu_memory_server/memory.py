@@ -119,7 +119,7 @@ class Memory:
         self._embedder = embedder
         self._embedder_number = loaded.embedder_number
         self._defaults = defaults
-        self.instance = memories.instance_id(loaded.reader)
+        self.instance = loaded.instance
         self._loop = asyncio.get_running_loop()
         self._indexes = Indexes(loaded, embedder.count_tokens)
         self.right_of_way = RightOfWay()

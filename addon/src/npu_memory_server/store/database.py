@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Sequence
+import contextlib
 from pathlib import Path
 import sqlite3
 
@@ -55,9 +55,13 @@ def _connect(path: Path) -> sqlite3.Connection:
     return sqlite3.connect(path, timeout=BUSY_MS / 1000, isolation_level=None, check_same_thread=False)
 
 
+def _connect_read_only(path: Path) -> sqlite3.Connection:
+    return sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, timeout=BUSY_MS / 1000)
+
+
 def _require_sound(path: Path) -> None:
     """Look at the file without being able to write: not even the log beside it may be mixed into a damaged one."""
-    connection = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, timeout=BUSY_MS / 1000)
+    connection = _connect_read_only(path)
     try:
         version = connection.execute("PRAGMA user_version").fetchone()[0]
         if version > len(MIGRATIONS):
@@ -70,6 +74,17 @@ def _require_sound(path: Path) -> None:
         raise
     finally:
         connection.close()
+
+
+def close_untouched(path: Path, connections: Sequence[sqlite3.Connection]) -> None:
+    """Close the connections to a database that is not to be used, and leave the file and its log as they are."""
+    # The last connection that closes brings the log into the file, unless it cannot write.
+    with contextlib.ExitStack() as stack:
+        with contextlib.suppress(sqlite3.Error):
+            last = stack.enter_context(contextlib.closing(_connect_read_only(path)))
+            last.execute("PRAGMA user_version").fetchone()
+        for connection in connections:
+            connection.close()
 
 
 def truncate_log(connection: sqlite3.Connection) -> bool:
@@ -104,7 +119,7 @@ def damaged(path: Path, reason: str) -> StorageError:
     )
 
 
-@contextmanager
+@contextlib.contextmanager
 def storage_errors(what: str) -> Iterator[None]:
     """Turn the errors of SQLite and of the file system into `StorageError` with a sentence that begins with `what`."""
     try:

@@ -299,8 +299,9 @@ def count(connection: sqlite3.Connection, filters: Filter) -> int:
 
 
 def instance_id(connection: sqlite3.Connection) -> str:
-    """Return the name of this database, made when it was made."""
-    return _property(connection, "instance").decode()
+    """Return the name of this database, made when it was made. Raises `ValueError` if it has lost it, or its key."""
+    _property(connection, "digest_key")
+    return _property(connection, "instance").decode("ascii")
 
 
 def _where(filters: Filter) -> tuple[str, list[Any]]:
@@ -341,8 +342,10 @@ def digest_of(connection: sqlite3.Connection, text: str) -> bytes:
 
 
 def _property(connection: sqlite3.Connection, name: str) -> bytes:
-    value: bytes = connection.execute("SELECT value FROM property WHERE name = ?", (name,)).fetchone()[0]
-    return value
+    row: tuple[bytes] | None = connection.execute("SELECT value FROM property WHERE name = ?", (name,)).fetchone()
+    if row is None:
+        raise ValueError(f"no property of the database is named {name}")
+    return row[0]
 
 
 def _records(connection: sqlite3.Connection, tail: str, values: Iterable[Any]) -> Iterator[StoredRecord]:
