@@ -145,6 +145,32 @@ async def test_what_a_peer_sends_meanwhile_by_the_dozen_is_left_alone(
     assert items["written"] == 60
 
 
+async def test_a_question_that_finds_the_model_busy_with_an_import_is_answered_past_the_loop(
+    tmp_path: Path, embedder: OnnxEmbedder, open_memory: OpenMemory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The loop has the import's answers to send, and every thread that is woken for a question has to be waited for."""
+    hanging = HangingEmbedder(embedder, lambda text: "boiler" in text)
+    memory = await open_memory(tmp_path, hanging)
+
+    async def taken_to_the_loop(*_: object) -> None:
+        raise AssertionError("the question went to the event loop")
+
+    monkeypatch.setattr(Memory, "recall", taken_to_the_loop)
+    async with listening(Serving(memory, TOKEN), "127.0.0.1", 0) as (_, port), peer(port, TOKEN) as person:
+        await memory.remember(RememberRequest(text="The boiler hums.", created_at="2019-03-01T10:00:00+01:00"))
+        await asyncio.to_thread(hanging.hanging.wait, 60)
+        await person.send(RecallRequest(id="asked", text="what does the boiler do", budget_ms=CALM_MS))
+        await asyncio.sleep(LONG_SECONDS)
+        assert len(hanging.texts) == 0
+        hanging.released.set()
+        answer = await person.read()
+        assert answer is not None
+        assert answer.type == "memory-context"
+        assert answer.data["memories"][0]["text"] == "The boiler hums."
+        # In its turn: behind the one text that was under way.
+        assert hanging.texts == ["The boiler hums.", "what does the boiler do"]
+
+
 @pytest.mark.usefixtures("patient")
 async def test_what_is_said_meanwhile_is_stored_all_the_same(asked: tuple[Memory, HangingEmbedder]) -> None:
     memory, hanging = asked

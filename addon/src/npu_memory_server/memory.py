@@ -307,14 +307,15 @@ class Memory:
             return self._context(request.id, began, await self._recaller.recall(question, deadline))
 
     def recall_at_once(self, request: RecallRequest, began: float) -> Context | None:
-        """Return what `recall` does, found by the calling thread, whichever it is; None if it is `recall` that has to.
+        """Return what `recall` does, for a thread that waits for it, whichever; None if it is `recall` that has to.
 
-        It has to if the model is busy or fails, or if what was just stored is waited for. This one keeps to no budget:
-        whoever calls it looks after that. Raises `StorageError`.
+        It has to if the model fails or is busy for longer than the budget, or if what was just stored is waited for. If
+        the model is free the calling thread does the work itself and keeps to no budget: whoever calls it looks after
+        that. Raises `StorageError`.
         """
         if self._is_awaiting_the_turn_before():
             return None
-        recalled = self._recaller.recall_here(self._question(request))
+        recalled = self._recaller.recall_here(self._question(request), began + request.budget_ms / 1000)
         return None if recalled is None else self._context(request.id, began, recalled)
 
     def _question(self, request: RecallRequest) -> Question:

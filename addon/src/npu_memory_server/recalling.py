@@ -125,23 +125,33 @@ class Recaller:
             return await self._without_meaning(question, degraded)
         return Recalled(Answer(), perf_counter(), degraded=degraded)
 
-    def recall_here(self, question: Question) -> Recalled | None:
-        """Return what answers the question, found by the calling thread; None if it is to be left to `recall`.
+    def recall_here(self, question: Question, deadline: float) -> Recalled | None:
+        """Return what answers the question, for a thread that waits for it; None if it is to be left to `recall`.
 
-        It is if the model is busy, does not answer, or is not all that it takes. Raises as `recall`.
+        The thread does the work itself if the model is free, and otherwise waits until `deadline` for the one that has
+        it. It is to be left if the model does not answer, or is not all that it takes. Raises as `recall`.
         """
         if question.strategy not in MEANING:
             return None
         cross_encoder, hindered = self._cross_encoder(question)
         if cross_encoder is not None:
             return None
+        work = partial(self._with_meaning, question)
         try:
-            recalled = self._inference.run_here(partial(self._with_meaning, question))
+            recalled = self._inference.run_here(work) or self._in_its_turn(work, deadline)
         except NpuRequiredError:
             raise
-        except ModelError:
+        except (ModelError, TimeoutError):
             return None
-        return replace(recalled, degraded=hindered) if recalled is not None and hindered else recalled
+        return replace(recalled, degraded=hindered) if hindered else recalled
+
+    def _in_its_turn(self, work: Callable[[], Result], deadline: float) -> Result:
+        """Return what the model's thread makes of it by `deadline`, for a thread that waits. Raises TimeoutError."""
+        future = self._inference.submit(Priority.QUESTION, work)
+        try:
+            return future.result(deadline - perf_counter())
+        finally:
+            future.cancel()
 
     async def _in_time(self, work: Callable[[], Result], deadline: float) -> Result:
         """Return what the model's thread makes of it by `deadline`. Raises TimeoutError."""
