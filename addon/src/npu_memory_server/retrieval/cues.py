@@ -256,6 +256,13 @@ VERBS = _words(
 )
 """The commonest verbs: what goes before the first is what a statement is about."""
 
+OF_A_LABEL = _words(
+    "leaves leave arrives arrived holds contains belongs stands works leaks stops smells broke drives serves fits "
+    "fahrt enthalt gehort steht passt part contient appartient sale contiene pertenece vertrekt bevat "
+    "hoort staat past"
+)
+"""Verbs that say something of a thing that has a number: "box 12 holds"."""
+
 EMPTY = _words(
     "last next first don doesn isn aren wasn didn won can cant im hes shes theyre ive youre dont doesnt isnt "
     "arent wont mr mrs ms miss missus mister dr doctor herr frau doktor monsieur madame docteur senor senora "

@@ -97,6 +97,8 @@ def fit(new: Said, candidate: Candidate, rarity: Rarity) -> Fit | None:
         return None
     if not both.cues and not both.denies_value and _is_series(both):
         return None
+    if now.labels and old.statement.labels and not now.labels & old.statement.labels and not _takes_back(both):
+        return None
     log_odds = weight.BIAS + weight.COSINE * (both.cosine - weight.MIN_COSINE)
     log_odds += _subject(both, rarity) + _change(both, rarity) + _against(both)
     return Fit(old, log_odds, _reason(both.cues, denied=both.denies))
@@ -145,6 +147,11 @@ def _is_series(both: _Compared) -> bool:
         return False
     numbers = both.other - DATES
     return both.new.statement.is_event or both.old.statement.is_event or len(numbers) > 0 < len(both.other & DATES)
+
+
+def _takes_back(both: _Compared) -> bool:
+    """Return whether the new statement says that the old one was wrong, even in what it is about."""
+    return both.denies or Cue.CORRECTED in both.cues
 
 
 def _subject(both: _Compared, rarity: Rarity) -> float:

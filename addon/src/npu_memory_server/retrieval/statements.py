@@ -24,7 +24,8 @@ class Statement:
 
     `subject` are the content terms that are no value, no place and no cue, `topic` those of them that it begins with,
     `places` those that say where, `names` those that name people, makes and the like, `denied` what it says not to be
-    so, and `renewed` what it calls new. `main` is the kind of its first value that is more than
+    so, and `renewed` what it calls new. `labels` are the numbers that tell what it is about from others of its kind
+    ("locker 4 is"). `main` is the kind of its first value that is more than
     a number.
     """
 
@@ -39,6 +40,7 @@ class Statement:
     phrases: tuple[Phrase, ...] = ()
     places: frozenset[str] = frozenset()
     names: frozenset[str] = frozenset()
+    labels: frozenset[str] = frozenset()
     main: ValueType | None = None
     is_plan: bool = False
     is_of_this_year: bool = False
@@ -117,6 +119,7 @@ def statement(text: str, language: str | None, speaker: str | None, people: Iter
         phrases=tuple(found),
         places=frozenset(content[place] for place in in_place if content.get(place)),
         names=names,
+        labels=_labels(words, said, idle, base),
         main=next((value.type for value in said if value.type is not ValueType.NUMBER), None),
         is_fragment=words[:1] != [] and words[0] in AT[base] | said_by.OPENS_A_FRAGMENT,
         is_of_this_year=said_by.THIS_YEAR.search(folded) is not None,
@@ -131,6 +134,21 @@ def statement(text: str, language: str | None, speaker: str | None, people: Iter
 
 def _typed(said: Iterable[Value]) -> frozenset[tuple[ValueType, str]]:
     return frozenset((value.type, value.text) for value in said)
+
+
+def _labels(words: list[str], said: Iterable[Value], idle: AbstractSet[str], language: str) -> frozenset[str]:
+    """Return the plain numbers between a noun and a verb: "locker 4 is", "bus 12 leaves"."""
+    verbs = said_by.VERBS | said_by.OF_A_LABEL | IS[language] | STAYS[language] | HAS[language] | CALLED[language]
+    return frozenset(
+        value.text
+        for value in said
+        if value.type is ValueType.NUMBER
+        and value.start > 0
+        and value.end < len(words)
+        and words[value.start - 1].isalpha()
+        and words[value.start - 1] not in idle | verbs | ENGLISH
+        and words[value.end] in verbs
+    )
 
 
 def _starts(words: list[str]) -> list[int]:
