@@ -3,6 +3,7 @@
 from datetime import UTC, datetime
 
 import numpy as np
+from numpy.typing import NDArray
 import pytest
 
 from npu_memory_server.retrieval.question import Question
@@ -38,8 +39,11 @@ def remember(retriever: Retriever, slot: int, text: str, *, has_vector: bool) ->
 
 @pytest.mark.parametrize("reranker", [Reranker.NONE, Reranker.MAXSIM])
 def test_what_the_words_find_comes_first_however_many_others_have_their_vectors_already(reranker: Reranker) -> None:
-    tokens = np.full((3, DIMENSIONS), 127 / DIMENSIONS**0.5, np.int8)
-    retriever = Retriever(DIMENSIONS, lambda slots: {slot: tokens for slot in slots if slot != 1})
+    def fetch(slots: NDArray[np.int64]) -> tuple[NDArray[np.int8], NDArray[np.intp]]:
+        counts = np.where(slots == 1, 0, 3)
+        return np.full((counts.sum(), DIMENSIONS), 127 / DIMENSIONS**0.5, np.int8), counts
+
+    retriever = Retriever(DIMENSIONS, fetch)
     remember(retriever, 1, "The spare key of the shed hangs behind the freezer.", has_vector=False)
     for slot in range(2, 400):
         remember(retriever, slot, f"Somebody looked for something in drawer {slot}.", has_vector=True)

@@ -85,7 +85,7 @@ def _hybrid(parts: Parts, question: Question, among: Pool, trail: Trail | None) 
     if question.reranker is not Reranker.NONE and vectors is not None and len(vectors.tokens):
         reranking = perf_counter()
         first, scored, added = parts.reranker.rerank(
-            (question.text, question.language), vectors, among.at(rows), scored, among.allowed_of
+            (question.text, question.language), vectors, among.at(rows), scored, among.allowed_of, question.top_k
         )
         rows = rows[first]
         if trail is not None:

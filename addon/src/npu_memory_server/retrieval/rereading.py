@@ -48,9 +48,9 @@ class TokenReranker:
         self._tokens = TokenVectorCache(fetch)
         self._weights = weights
 
-    def discard(self, slot: int) -> None:
+    def discard(self, row: int) -> None:
         """Let go of a memory that is gone or was embedded anew."""
-        self._tokens.discard(slot)
+        self._tokens.discard(row)
 
     def rerank(
         self,
@@ -59,13 +59,14 @@ class TokenReranker:
         rows: Rows,
         scored: Scores,
         allowed_of: Callable[[Rows], Scores],
+        count: int,
     ) -> tuple[Rows, Scores, Scores]:
         """Return the places of the best of `rows`, their scores with MaxSim added, and what that has added.
 
-        Each has up to 64. `asked` is the question's text and language; `scored` are the scores of `rows`;
-        `allowed_of` returns 0 for each of some rows that the asker may not see.
+        Each has up to 48, or `count` if that is more. `asked` is the question's text and language; `scored` are the
+        scores of `rows`; `allowed_of` returns 0 for each of some rows that the asker may not see.
         """
-        first = np.argsort(-scored, kind="stable")[:RERANKED]
+        first = np.argsort(-scored, kind="stable")[: max(RERANKED, count)]
         scored = scored[first]
         importance = self._importance(asked, vectors.token_starts)
         covered, around = self._coverage(vectors.tokens, rows[first], allowed_of)
@@ -80,11 +81,11 @@ class TokenReranker:
         earlier = self._sessions.before(before)
         needed, places = np.unique(np.concatenate([rows, before, earlier]), return_inverse=True)
         # A turn that the asker may not see is not read for the ones that follow it either.
-        seen = needed[needed != NONE]
-        seen = seen[allowed_of(seen) > 0]
-        read = self._tokens.get(self._catalog.slots[seen].tolist())
-        tokens = dict(zip(seen.tolist(), read, strict=True))
-        covered, *around = coverage(question, [tokens.get(row) for row in needed.tolist()])[places.reshape(3, -1)]
+        seen = needed != NONE
+        seen[seen] = allowed_of(needed[seen]) > 0
+        counts = np.zeros(len(needed), np.intp)
+        tokens, counts[seen] = self._tokens.get(needed[seen], self._catalog.slots[needed[seen]])
+        covered, *around = coverage(question, tokens, counts)[places.reshape(3, -1)]
         turn = np.float32(self._weights.context_turn)
         share = np.where(self._sessions.asks(before), np.float32(self._weights.context_question), turn)
         around = [lent(around[0], share[:, None]), lent(around[1], turn)]

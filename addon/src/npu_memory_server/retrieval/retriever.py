@@ -182,7 +182,7 @@ class Retriever:
         if (row := self._parts.catalog.row(slot)) is not None:
             self._parts.vectors.put(row, vector)
             self._touch(row)
-            self._parts.reranker.discard(slot)
+            self._parts.reranker.discard(row)
 
     def set_current(self, slot: int, *, current: bool) -> None:
         """Note that a memory was corrected, or that it holds again."""
@@ -198,7 +198,7 @@ class Retriever:
             self._parts.vectors.remove(row)
             self._touch(row)
             self._parts.sessions.remove(row)
-            self._parts.reranker.discard(slot)
+            self._parts.reranker.discard(row)
             self._parts.catalog.remove(row)
 
     def has(self, slot: int) -> bool:

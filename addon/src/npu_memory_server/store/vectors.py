@@ -102,19 +102,23 @@ def slots_with_vector(connection: sqlite3.Connection, embedders: Sequence[int]) 
 
 
 def tokens(
-    connection: sqlite3.Connection, slots: Sequence[int], embedders: Sequence[int], reduced: int
-) -> dict[int, TokenVectors]:
-    """Return the token vectors of these slots that these embedders made, int8 [tokens, reduced]."""
-    found: dict[int, TokenVectors] = {}
-    for start in range(0, len(slots), SLOTS_A_QUERY):
-        some = [int(slot) for slot in slots[start : start + SLOTS_A_QUERY]]
+    connection: sqlite3.Connection, slots: NDArray[np.int64], embedders: Sequence[int], reduced: int
+) -> tuple[TokenVectors, NDArray[np.intp]]:
+    """Return the token vectors of these slots that these embedders made, and how many each of the slots has.
+
+    They are int8 [tokens, reduced], in the order of the slots.
+    """
+    found: dict[int, bytes] = {}
+    wanted = slots.tolist()
+    for start in range(0, len(wanted), SLOTS_A_QUERY):
+        some = wanted[start : start + SLOTS_A_QUERY]
         query = (
             f"SELECT slot, tokens FROM vector WHERE slot IN ({', '.join('?' * len(some))}) AND {_made_by(embedders)}"
         )
-        for slot, blob in connection.execute(query, (*some, *embedders)):
-            if blob and len(blob) % reduced == 0:
-                found[slot] = np.frombuffer(blob, np.int8).reshape(-1, reduced)
-    return found
+        found.update(connection.execute(query, (*some, *embedders)))
+    blobs = [blob if blob and len(blob) % reduced == 0 else b"" for blob in map(found.get, wanted)]
+    counts = np.array([len(blob) // reduced for blob in blobs], np.intp)
+    return np.frombuffer(b"".join(blobs), np.int8).reshape(-1, reduced), counts
 
 
 def _made_by(embedders: Sequence[int]) -> str:
