@@ -20,7 +20,7 @@ LAYERS = [
     {"context"},
     {"saving"},
     {"loading", "lookup", "indexes", "inference", "backlog"},
-    {"recalling", "correcting", "deriving", "indexing"},
+    {"recalling", "correcting", "deriving", "indexing", "showing"},
     {"memory"},
     {"settings", "transport", "evaluation", "benchmark"},
     {"cli", "container"},

@@ -9,6 +9,7 @@ import threading
 from time import perf_counter
 from typing import TypeVar
 
+from .context.shown import show
 from .loading import Loaded, faults, indexed
 from .lookup import Answer, Lookup
 from .records import indexed_text
@@ -16,6 +17,7 @@ from .retrieval.fusion import Scores
 from .retrieval.hits import Hits
 from .retrieval.question import Found, Question
 from .retrieval.retriever import Retriever, Vector
+from .store import memories
 from .store.database import storage_errors
 from .store.memories import Addition, Removal, StoredRecord
 
@@ -41,6 +43,7 @@ class Indexes:
         self._behind = False
         self._retriever = loaded.retriever
         self._comparable = loaded.comparable
+        self._count_tokens = count_tokens
         self._lookup = Lookup(loaded.reader, loaded.retriever, count_tokens)
         self._lock = threading.Lock()
 
@@ -74,6 +77,18 @@ class Indexes:
         """Return the answer that is made of what was found. Raises `StorageError`."""
         with self._lock, storage_errors("The database could not be read"):
             return self._lookup.answer_with(question, found)
+
+    def show_ahead(self, slots: Sequence[int], *, make_room: bool) -> None:
+        """Prepare memories to be shown before a question finds them; no question waits for it.
+
+        With `make_room` they take the place of others if all are taken. Raises `StorageError`.
+        """
+        with self._lock:
+            missing, moment = self._lookup.missing(slots, make_room=make_room)
+        records = self.read(lambda reader: memories.by_slot(reader, missing))
+        shown = {slot: show(slot, record, self._count_tokens) for slot, record in records.items()}
+        with self._lock:
+            self._lookup.keep(shown, moment)
 
     def read(self, work: Callable[[sqlite3.Connection], Result]) -> Result:
         """Return what `work` reads from the database; no question waits for it. Raises `StorageError`."""

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence, Set as AbstractSet
+from collections.abc import Iterable, Mapping, Sequence, Set as AbstractSet
 from dataclasses import dataclass, replace
 from functools import partial
+from itertools import islice
 import sqlite3
 from time import perf_counter
 
@@ -45,6 +46,7 @@ class Lookup:
         self._count_tokens = count_tokens
         self._kept: dict[int, Shown] = {}
         self._slots: dict[str, int] = {}
+        self._discarded = 0
 
     def answer(self, question: Question) -> Answer:
         """Return what answers a question, at most `top_k` memories. Raises `sqlite3.Error`."""
@@ -100,18 +102,34 @@ class Lookup:
     def discard(self, slots: Iterable[int]) -> None:
         """Let go of memories that have changed or are gone."""
         for slot in slots:
+            self._discarded += 1
             if (gone := self._kept.pop(slot, None)) is not None:
                 del self._slots[gone.record.id]
+
+    def missing(self, slots: Iterable[int], *, make_room: bool) -> tuple[list[int], int]:
+        """Return those that are not kept, and what `keep` has to be told of this moment.
+
+        Without `make_room` only as many as there is room for: those that are kept longest go first.
+        """
+        room = MAX_KEPT if make_room else MAX_KEPT - len(self._kept)
+        return [slot for slot in slots if slot not in self._kept][:room], self._discarded
+
+    def keep(self, some: Mapping[int, Shown], moment: int) -> None:
+        """Keep what was prepared elsewhere, unless any memory has changed since that `moment`."""
+        if moment == self._discarded:
+            self._keep(some)
+
+    def _keep(self, some: Mapping[int, Shown]) -> None:
+        self._kept.update(some)
+        self._slots.update((one.record.id, slot) for slot, one in some.items())
+        for oldest in [*islice(self._kept, max(0, len(self._kept) - MAX_KEPT))]:
+            del self._slots[self._kept.pop(oldest).record.id]
 
     def _get(self, slots: Sequence[int]) -> dict[int, Shown]:
         missing = [slot for slot in slots if slot not in self._kept]
         if missing:
-            if len(self._kept) + len(missing) > MAX_KEPT:
-                self._kept.clear()
-                self._slots.clear()
-            for slot, record in memories.by_slot(self._reader, missing).items():
-                self._kept[slot] = show(slot, record, self._count_tokens)
-                self._slots[record.id] = slot
+            records = memories.by_slot(self._reader, missing)
+            self._keep({slot: show(slot, record, self._count_tokens) for slot, record in records.items()})
         return {slot: self._kept[slot] for slot in slots if slot in self._kept}
 
     def _corrections(self, corrected: Shown, question: Question) -> list[Shown]:

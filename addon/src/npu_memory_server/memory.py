@@ -38,6 +38,7 @@ from .reranking.shelf import Shelf
 from .retrieval.question import Question
 from .retrieval.weights import Weights
 from .right_of_way import RightOfWay
+from .showing import Showing
 from .store import corrections, derivations, memories, vectors
 from .store.database import FILE_NAME, truncate_log
 from .store.group_commit import GroupCommit
@@ -132,6 +133,7 @@ class Memory:
         self._corrector = Corrector(
             self._indexes, self._writer, self._searching, loaded.embedder_number, self.right_of_way
         )
+        self._showing = Showing(self._indexes, self._searching, self.right_of_way)
         self._backlog = EmbeddingBacklog(loaded.unembedded, self._embed)
         made_by = (embedder.fingerprint, loaded.comparable, embedder.dimensions)
         self._keeper = IndexKeeper(
@@ -168,6 +170,7 @@ class Memory:
     async def close(self) -> None:
         """Finish what was begun and let go of the database; what is not embedded yet is embedded at the next start."""
         await self._backlog.close()
+        await self._showing.close()
         await self._keeper.close()
         for task in (self._expiring, self._truncating):
             if task is not None:
@@ -455,6 +458,10 @@ class Memory:
         """Wait until every memory has its vector."""
         await self._backlog.wait_until_empty()
 
+    async def shown_ahead(self) -> None:
+        """Wait until what was there at the start, the newest of a large memory, is ready to be shown."""
+        await self._showing.prepared()
+
     async def faults(self) -> Sequence[str]:
         """Check the whole database and that the indexes agree with it; returns what is wrong, if anything."""
         return await self._await(self._searching.submit(self._indexes.faults, self._backlog.slots))
@@ -523,6 +530,7 @@ class Memory:
             await self._await(self._searching.submit(self._indexes.put_vector, one.slot, one.vector))
             self._backlog.found(one.slot)
         self._keeper.release()
+        await self._showing.prepare([one.slot for one in made], make_room=not self._others_wait(slots))
         if not left and not self._others_wait(slots) and self._keeper.share == 1:
             # Only once all that waits has its vector: what is decided must not depend on the order of embedding.
             await self._corrector.examine(partial(self._others_wait, slots))

@@ -216,6 +216,12 @@ def by_slot(connection: sqlite3.Connection, slots: Sequence[int]) -> dict[int, R
     return found
 
 
+def newest(connection: sqlite3.Connection, count: int) -> list[int]:
+    """Return the slots of the `count` memories that were stored last, newest first."""
+    rows = connection.execute("SELECT slot FROM memory ORDER BY slot DESC LIMIT ?", (count,))
+    return [slot for (slot,) in rows]
+
+
 def every(connection: sqlite3.Connection) -> Iterator[StoredRecord]:
     """Yield all memories, oldest slot first."""
     return _records(connection, "ORDER BY slot", ())
