@@ -138,6 +138,13 @@ class TestWhenSomethingIsInItsPlace:
 class TestWhenItDoesNotFinish:
     """A conversion that does not finish leaves nothing that could be taken for a package."""
 
+    @pytest.fixture(autouse=True)
+    def temporary(self, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Path:
+        """Return an empty folder that the conversions take for the machine's temporary one."""
+        folder = tmp_path_factory.mktemp("temporary")
+        monkeypatch.setenv("TMPDIR", str(folder))
+        return folder
+
     def start_and_wait(self, output: Path, source: Path) -> subprocess.Popen[str]:
         """Start a conversion and come back when its folder is there, long before it is done."""
         process = start(MODEL, "--output", output, "--source", source)
@@ -148,7 +155,9 @@ class TestWhenItDoesNotFinish:
             time.sleep(0.01)
         return process
 
-    def test_killed_it_leaves_no_package_and_the_next_one_cleans_up(self, source: Path, tmp_path: Path) -> None:
+    def test_killed_it_leaves_no_package_and_the_next_one_cleans_up(
+        self, source: Path, tmp_path: Path, temporary: Path
+    ) -> None:
         output = tmp_path / MODEL
         process = self.start_and_wait(output, source)
         process.kill()
@@ -162,15 +171,19 @@ class TestWhenItDoesNotFinish:
         done = run(MODEL, "--target", "onnx", "--output", output, "--source", source)
         assert done.returncode == 0, done.stderr
         assert contents(tmp_path) == [MODEL]
+        assert contents(temporary) == []
 
-    @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-    def test_stopped_it_leaves_nothing_at_all(self, source: Path, tmp_path: Path, number: signal.Signals) -> None:
+    @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+    def test_stopped_it_leaves_nothing_at_all(
+        self, source: Path, tmp_path: Path, temporary: Path, number: signal.Signals
+    ) -> None:
         process = self.start_and_wait(tmp_path / MODEL, source)
         process.send_signal(number)
         _, said = process.communicate(timeout=SECONDS)
         assert process.returncode == 130
         assert "stopped; nothing was written" in said
         assert contents(tmp_path) == []
+        assert contents(temporary) == []
 
     def test_one_that_still_runs_is_left_alone_by_another(self, source: Path, tmp_path: Path) -> None:
         process = self.start_and_wait(tmp_path / MODEL, source)

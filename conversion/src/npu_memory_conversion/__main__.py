@@ -103,6 +103,8 @@ def main() -> int:
     """Run the command; returns the exit code: 0 converted, 1 failed, 130 stopped."""
     arguments = build_parser().parse_args()
     signal.signal(signal.SIGTERM, _stop)
+    if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # nohup wants it to go on
+        signal.signal(signal.SIGHUP, _stop)
     target: Target = arguments.target
     try:
         recipe, folder = find_recipe(arguments.model)

@@ -78,7 +78,7 @@ def convert(
     check_output(output, force=force)
     lengths = chosen_lengths(recipe, options)
     python = find_toolkit() if target is Target.RKNN else ""
-    with _files(recipe, source) as files, staged(output) as folder:
+    with staged(output) as folder, _files(recipe, source, folder) as files:
         weights = read_weights(files.weights, recipe)
         shutil.copyfile(files.tokenizer, folder / TOKENIZER)
         if target is Target.RKNN:
@@ -114,9 +114,9 @@ def convert(
 
 
 @contextmanager
-def _files(recipe: ModelRecipe, source: Path | None) -> Iterator[SourceFiles]:
+def _files(recipe: ModelRecipe, source: Path | None, folder: Path) -> Iterator[SourceFiles]:
     if recipe.source is not None:
-        with open_source(recipe.source, source) as files:
+        with open_source(recipe.source, source, folder) as files:
             yield files
     elif source is not None:
         yield local_files(source)

