@@ -136,20 +136,23 @@ class Container:
         return self._process.poll() is not None
 
     def inside(self, *command: str) -> str:
-        """Run a command in the container, as root; returns what it printed. Raises `CalledProcessError` and `NotSo`."""
+        """Run a command in the container, as its user; returns what it printed.
+
+        Raises `CalledProcessError` and `NotSo`.
+        """
         for _ in range(INSIDE_ATTEMPTS):
             if printed := output(*self._inside(command)):
                 return printed
         raise NotSo(f"{command[0]} prints something")
 
     def succeeds(self, *command: str) -> bool:
-        """Run a command in the container, as root; returns whether it ended with 0."""
+        """Run a command in the container, as its user; returns whether it ended with 0."""
         return subprocess.run(self._inside(command), check=False, capture_output=True).returncode == 0
 
     def _inside(self, command: Sequence[str]) -> list[str]:
         if self._engine == "buildah":
             return [*self._inside_buildah(()), *command]
-        return [self._engine, "exec", "--user", "root", self._name, *command]
+        return [self._engine, "exec", self._name, *command]
 
     def _inside_buildah(self, how: Sequence[str]) -> list[str]:
         return ["buildah", "run", "--network", "host", "--volume", f"{self._data.source}:/data", *how, self._name, "--"]
