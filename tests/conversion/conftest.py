@@ -47,7 +47,7 @@ def run(*arguments: object, without_toolkit: bool = False) -> subprocess.Complet
 def start(*arguments: object) -> subprocess.Popen[str]:
     """Start it as from a terminal, though the tests may run where its signals are ignored, in the background."""
     return subprocess.Popen(
-        ["env", "--default-signal=INT,HUP", *command(*arguments)],  # noqa: S607 - wherever it is
+        ["env", "--default-signal=INT,HUP", *command(*arguments)],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
