@@ -128,7 +128,10 @@ def test_a_cross_encoder_ranks_as_before(small_cross_encoder: Path, tmp_path: Pa
     assert manifest.kind is ModelKind.CROSS_ENCODER
     assert manifest.npu is not None
     assert manifest.npu.type_table == "types.npy"
-    assert json.loads((output / "report.json").read_text())["rank_correlation"] >= 0.999
+    report = json.loads((output / "report.json").read_text())
+    assert report["rank_correlation"] >= 0.999
+    assert all(0 < model["estimate"]["most"] <= model["estimate"]["crowded"] for model in report["models"])
+    assert "Five candidates of 96 tokens take 2 rounds on 3 cores" in (output / "report.md").read_text()
 
 
 def test_eight_bits_go_where_they_lose_next_to_nothing(small_embedder: Path, tmp_path: Path) -> None:

@@ -37,6 +37,8 @@ def test_an_estimate_adds_cycles_memory_attention_and_a_cost_for_each_operation(
     assert found.attention == pytest.approx(2 * 32 * 32 * 384 * 6 / 512 / 1e6)
     assert found.operations == 3
     assert found.most - found.least == pytest.approx(3 * 0.017)
+    memory = (313 + 72 + 160) * 1024 / 21.9 / 1e6
+    assert found.crowded == pytest.approx(3 * memory + 3 * 0.027)
 
 
 def test_harmless_warnings_are_explained_and_others_kept() -> None:

@@ -18,6 +18,7 @@ BYTES_PER_CYCLE = 21.9
 US_PER_OPERATION = (10.0, 27.0)
 """What starting an operation takes: the compiler's own tiling model charges 27 us for a tile (RKNN_TILE_ANALYSIS=1);
 10 us is a guess for what the driver of a chained task needs."""
+CORES = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +26,8 @@ class Estimate:
     """Estimated ms for one run on one core; only a board can tell.
 
     table: the compiler's cycles. traffic: the memory of layers without cycles. attention: its products, which the table
-    leaves out. operations: how many the NPU starts; least and most add 10 and 27 us for each.
+    leaves out. operations: how many the NPU starts; least and most add 10 and 27 us for each. crowded: the most, while
+    the other two cores run the same and all three share what one has of the memory.
     """
 
     table: float
@@ -34,6 +36,7 @@ class Estimate:
     operations: int
     least: float
     most: float
+    crowded: float
 
 
 def estimate(layers: Sequence[Layer], recipe: ModelRecipe, length: int) -> Estimate:
@@ -44,5 +47,15 @@ def estimate(layers: Sequence[Layer], recipe: ModelRecipe, length: int) -> Estim
     traffic = silent * 1024 / BYTES_PER_CYCLE / CYCLES_PER_MS
     products = 2 * length * length * recipe.hidden * recipe.layers
     attention = products / PRODUCTS_PER_CYCLE / CYCLES_PER_MS
-    least, most = (table + traffic + attention + len(on_npu) * us / 1000 for us in US_PER_OPERATION)
-    return Estimate(table=table, traffic=traffic, attention=attention, operations=len(on_npu), least=least, most=most)
+    work = table + traffic + attention
+    starting, slow_starting = (len(on_npu) * us / 1000 for us in US_PER_OPERATION)
+    memory = sum(layer.kilobytes for layer in on_npu) * 1024 / BYTES_PER_CYCLE / CYCLES_PER_MS
+    return Estimate(
+        table=table,
+        traffic=traffic,
+        attention=attention,
+        operations=len(on_npu),
+        least=work + starting,
+        most=work + slow_starting,
+        crowded=max(work, CORES * memory) + slow_starting,
+    )
