@@ -42,6 +42,8 @@ MAX_SOURCES = 8
 """What one fact is derived from."""
 MAX_PROPOSALS = 10
 """A page of them: each with its sources, so that the longest ones fit into a frame."""
+MAX_OVERVIEW = 1000
+"""Of the scopes, and of the speakers, that there are memories of."""
 MAX_BUDGET_MS = 60_000
 MAX_NUMBER = 2**63
 """Of a field without bounds of its own; NaN is below no bound."""
@@ -473,7 +475,9 @@ class Forgotten(Message):
 class ListRequest(Message):
     """A page of memories, newest first; `cursor` is the `next_cursor` of the page before. No `scopes` means all.
 
-    With `session` only what was said in that conversation.
+    With `session` only what was said in that conversation; with `history_of` only that memory, what has taken its
+    place, and what these have taken the place of. With `overview` the answer says whose memories there are, and who has
+    spoken.
     """
 
     event_type: ClassVar[str] = "memory-list"
@@ -484,16 +488,23 @@ class ListRequest(Message):
     speaker: str | None = field(default=None, metadata=characters())
     include_past: bool = True
     session: str | None = field(default=None, metadata=characters())
+    history_of: str | None = field(default=None, metadata=IDENTIFIER)
+    overview: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Page(Message):
-    """Some memories and where the next ones begin; `total` counts everything that the filters let through."""
+    """Some memories and where the next ones begin; `total` counts everything that the filters let through.
+
+    `scopes` and `speakers`, if the request has asked for them, are those of all memories, by the alphabet.
+    """
 
     event_type: ClassVar[str] = "memory-page"
     memories: tuple[MemoryItem, ...] = field(metadata={"items": MAX_PAGE})
     total: int
     next_cursor: str | None = field(default=None, metadata=characters(64))
+    scopes: tuple[str, ...] = field(default=(), metadata={**SCOPE, "items": MAX_OVERVIEW})
+    speakers: tuple[str, ...] = field(default=(), metadata={**characters(), "items": MAX_OVERVIEW})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -532,11 +543,15 @@ class CorrectionPage(Message):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AcceptCorrectionRequest(Message):
-    """Let a correction that was only proposed, or taken back, close the older memory."""
+    """Let a correction that was only proposed, or taken back, close the older memory.
+
+    With `stated` also one that nobody has found: somebody says that the memory `new_id` takes the place of `old_id`.
+    """
 
     event_type: ClassVar[str] = "memory-correction-accept"
     old_id: str = field(metadata=IDENTIFIER)
     new_id: str = field(metadata=IDENTIFIER)
+    stated: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

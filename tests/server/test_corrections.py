@@ -14,7 +14,7 @@ import pytest
 
 from npu_memory_server.correction import Decision
 from npu_memory_server.embedding.embedder import OnnxEmbedder
-from npu_memory_server.errors import InvalidRequestError, NotFoundError
+from npu_memory_server.errors import ConflictError, InvalidRequestError, NotFoundError
 from npu_memory_server.memory import Memory
 from npu_memory_server.records import Record
 from npu_memory_server.retrieval.statements import statement
@@ -242,6 +242,39 @@ class TestTakingItBack:
         await tell(memory, "trash pickup is on tuesday", "tuesday", 0)
         with pytest.raises(NotFoundError):
             await memory.revert_correction(RevertCorrectionRequest(old_id="tuesday", new_id="friday"))
+
+    @pytest.mark.parametrize(("old", "new"), [("first", "second"), ("second", "first")])
+    async def test_somebody_says_which_of_two_takes_the_place_of_the_other_and_takes_that_back(
+        self, memory: Memory, old: str, new: str
+    ) -> None:
+        await tell(memory, "the ladder hangs in the garage", "first", 0)
+        await tell(memory, "in the garage, that is where the ladder hangs", "second", 30)
+        await memory.accept_correction(AcceptCorrectionRequest(old_id=old, new_id=new, stated=True))
+        there = {item.id: item for item in (await memory.list(ListRequest())).memories}
+        assert (there[old].superseded_by, there[old].valid_to) == (new, there["second"].created_at)
+        assert there[new].valid_to is None
+        assert (await ask(memory, "where does the ladder hang")).memories[0].id == new
+        (one,) = await noticed(memory)
+        assert (one.old.id, one.new.id, one.state, one.confidence) == (old, new, CorrectionState.CLOSED, 1.0)
+        await memory.revert_correction(RevertCorrectionRequest(old_id=old, new_id=new))
+        assert all(item.valid_to is None for item in (await memory.list(ListRequest())).memories)
+
+    async def test_nothing_takes_the_place_of_itself_of_what_is_gone_or_of_what_holds_no_longer(
+        self, memory: Memory
+    ) -> None:
+        await tell(memory, "the ladder hangs in the garage", "first", 0)
+        await tell(memory, "the cat is called Miso", "second", 30)
+        stated = AcceptCorrectionRequest(old_id="first", new_id="second", stated=True)
+        with pytest.raises(NotFoundError):
+            await memory.accept_correction(AcceptCorrectionRequest(old_id="first", new_id="gone", stated=True))
+        with pytest.raises(NotFoundError):
+            await memory.accept_correction(AcceptCorrectionRequest(old_id="first", new_id="second"))
+        with pytest.raises(ConflictError):
+            await memory.accept_correction(AcceptCorrectionRequest(old_id="first", new_id="first", stated=True))
+        await memory.accept_correction(stated)
+        for old, new in (("first", "second"), ("second", "first")):
+            with pytest.raises(ConflictError):
+                await memory.accept_correction(AcceptCorrectionRequest(old_id=old, new_id=new, stated=True))
 
 
 @pytest.fixture

@@ -431,6 +431,29 @@ async def test_forgetting_the_newest_two_of_three_brings_back_the_first(memory: 
     ]
 
 
+async def test_the_history_of_a_memory_is_all_that_it_was_and_has_become(memory: Memory) -> None:
+    first = await say(memory, "The lesson is on Monday.", created_at="2026-01-01T10:00:00Z")
+    second = await say(memory, "The lesson is on Tuesday.", created_at="2026-02-01T10:00:00Z", corrects=first)
+    third = await say(memory, "The lesson is on Friday.", created_at="2026-03-01T10:00:00Z", corrects=second)
+    other = await say(memory, "The cat is called Miso.", created_at="2026-02-15T10:00:00Z")
+    for one in (first, second, third):
+        assert [found.id for found in await everything(memory, history_of=one)] == [third, second, first]
+    assert [found.id for found in await everything(memory, history_of=other)] == [other]
+    assert [found.id for found in await everything(memory, 1, history_of=second, include_past=False)] == [third]
+    assert await everything(memory, history_of="nobody") == []
+
+
+async def test_a_page_says_on_request_whose_memories_there_are_and_who_has_spoken(memory: Memory) -> None:
+    await say(memory, "The cat is called Miso.", speaker="Nora")
+    await say(memory, "I am allergic to nuts.", speaker="Anna", scope="person:anna")
+    await say(memory, "It is warm in here.", scope="area:attic")
+    page = await memory.list(ListRequest(limit=1, speaker="Nora", overview=True))
+    assert page.scopes == ("area:attic", "household", "person:anna")
+    assert page.speakers == ("Anna", "Nora")
+    plain = await memory.list(ListRequest())
+    assert (plain.scopes, plain.speakers) == ((), ())
+
+
 # Forgetting
 
 

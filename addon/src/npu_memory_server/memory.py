@@ -48,6 +48,7 @@ from .waking import wake_files
 from .wire import (
     HOUSEHOLD,
     MAX_NAME_CHARACTERS,
+    MAX_OVERVIEW,
     PROTOCOL_VERSION,
     AcceptCorrectionRequest,
     Context,
@@ -224,8 +225,12 @@ class Memory:
         return CorrectionPage(id=request.id, corrections=tuple(found), total=total, next_cursor=cursor)
 
     async def accept_correction(self, request: AcceptCorrectionRequest) -> CorrectionSettled:
-        """Let a correction that was only proposed, or taken back, close the older memory. Raises `NotFoundError`."""
-        return await self._settle(request, corrections.accept, CorrectionState.CLOSED)
+        """Let a correction that was only proposed, or taken back, close the older memory, or one that is `stated`.
+
+        Raises `NotFoundError`; for what is stated also `ConflictError`, if one of the two holds no longer.
+        """
+        accept = partial(corrections.declare, now=datetime.now(UTC)) if request.stated else corrections.accept
+        return await self._settle(request, accept, CorrectionState.CLOSED)
 
     async def revert_correction(self, request: RevertCorrectionRequest) -> CorrectionSettled:
         """Let a memory hold again that was taken for corrected; it stays so. Raises `NotFoundError`."""
@@ -406,15 +411,17 @@ class Memory:
             speaker=request.speaker,
             include_past=request.include_past,
             session=request.session,
+            history_of=request.history_of,
         )
-        (records, cursor), total = await self._read(
+        (records, cursor), total, (scopes, speakers) = await self._read(
             lambda reader: (
                 memories.page(reader, filters, request.limit, request.cursor),
                 memories.count(reader, filters),
+                memories.overview(reader, MAX_OVERVIEW) if request.overview else ((), ()),
             )
         )
         items = tuple(item_from_record(record) for record in records)
-        return Page(id=request.id, memories=items, total=total, next_cursor=cursor)
+        return Page(id=request.id, memories=items, total=total, next_cursor=cursor, scopes=scopes, speakers=speakers)
 
     async def status(self, request_id: str = "") -> Status:
         """Return the state of the memory in numbers."""

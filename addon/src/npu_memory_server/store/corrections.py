@@ -8,7 +8,7 @@ from datetime import datetime
 import sqlite3
 
 from ..correction import Decision
-from ..errors import InvalidRequestError, NotFoundError
+from ..errors import ConflictError, InvalidRequestError, NotFoundError
 from ..records import Record, item_from_record, milliseconds
 from ..wire import Correction, CorrectionReason, CorrectionState
 from . import memories
@@ -158,6 +158,35 @@ def accept(connection: sqlite3.Connection, old_id: str, new_id: str) -> tuple[St
     )
     closed = _close(connection, old.slot, new.slot)
     return (closed,) if closed is not None else ()
+
+
+def declare(connection: sqlite3.Connection, old_id: str, new_id: str, now: datetime) -> tuple[StoredRecord, ...]:
+    """Let one memory take the place of another because somebody says so; `revert` takes it back.
+
+    Which of them was said first does not matter: the other one is not valid before it was said. Raises `NotFoundError`,
+    and `ConflictError` unless both hold.
+    """
+    old, new = memories.find(connection, old_id), memories.find(connection, new_id)
+    if old is None or new is None:
+        raise NotFoundError("There is no memory with one of these ids.")
+    if old_id == new_id or old.record.valid_to is not None or new.record.valid_to is not None:
+        raise ConflictError("A memory takes the place of another one while both of them hold.")
+    valid_to = max(old.record.created_at, new.record.created_at)
+    connection.execute(
+        "INSERT OR REPLACE INTO correction VALUES (?, ?, 1.0, ?, ?, ?)",
+        (
+            old.slot,
+            new.slot,
+            CorrectionReason.RESTATED.value,
+            CorrectionState.CLOSED.value,
+            milliseconds(now),
+        ),
+    )
+    connection.execute(
+        "UPDATE memory SET valid_to_ms = ?, superseded_by = ? WHERE slot = ?",
+        (milliseconds(valid_to), new_id, old.slot),
+    )
+    return (StoredRecord(old.slot, replace(old.record, valid_to=valid_to, superseded_by=new_id)),)
 
 
 def revert(connection: sqlite3.Connection, old_id: str, new_id: str) -> tuple[StoredRecord, ...]:

@@ -22,6 +22,12 @@ COLUMNS = (
 DERIVED_FROM = "EXISTS (SELECT 1 FROM json_each(derived_from) WHERE value = ?1)"
 """Of a fact, whether the memory with this id is among its sources."""
 EXPIRED = "WHERE expires_ms IS NOT NULL AND expires_ms <= ?"
+HISTORY = (
+    "id IN (WITH RECURSIVE later (id) AS (SELECT ? UNION SELECT superseded_by FROM memory JOIN later USING (id)), "
+    "history (id) AS (SELECT id FROM later UNION "
+    "SELECT memory.id FROM memory JOIN history ON memory.superseded_by = history.id) SELECT id FROM history)"
+)
+"""A memory, what has taken its place, and what these have taken the place of."""
 IDS_A_QUERY = 500
 MAX_INTEGER = 2**63 - 1
 TURNS_BEFORE = 6
@@ -72,6 +78,7 @@ class Filter:
     speaker: str | None = None
     include_past: bool = True
     session: str | None = None
+    history_of: str | None = None
 
 
 def add(connection: sqlite3.Connection, record: Record, now: datetime, corrects: str | None = None) -> Addition:
@@ -304,6 +311,18 @@ def count(connection: sqlite3.Connection, filters: Filter) -> int:
     return total
 
 
+def overview(connection: sqlite3.Connection, limit: int) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Return the first `limit` of the scopes, and of the speakers, of all memories, by the alphabet."""
+    scopes, speakers = (
+        tuple(row[0] for row in connection.execute(f"{query} ORDER BY 1 LIMIT ?", (limit,)))
+        for query in (
+            "SELECT DISTINCT scope FROM memory",
+            "SELECT DISTINCT speaker FROM memory WHERE speaker IS NOT NULL",
+        )
+    )
+    return scopes, speakers
+
+
 def instance_id(connection: sqlite3.Connection) -> str:
     """Return the name of this database, made when it was made. Raises `ValueError` if it has lost it, or its key."""
     _property(connection, "digest_key")
@@ -327,6 +346,9 @@ def _where(filters: Filter) -> tuple[str, list[Any]]:
         values.append(filters.speaker)
     if not filters.include_past:
         clauses.append("valid_to_ms IS NULL")
+    if filters.history_of is not None:
+        clauses.append(HISTORY)
+        values.append(filters.history_of)
     return " AND ".join(clauses), values
 
 
