@@ -15,6 +15,8 @@ from .issues import tell_of_npu, tell_of_proposals
 from .keeping import Keeper
 from .options import ServerOptions
 from .overheard import Overheard
+from .panel.commands import async_setup_commands
+from .panel.sidebar import async_setup_panel
 from .services import async_setup_services
 from .voice.triggers import listen
 from .voice.understanding import prepare
@@ -27,8 +29,10 @@ CAPTURED: HassKey[dict[str, CaptureQueue]] = HassKey(f"{DOMAIN}_captured")
 
 
 async def async_setup(hass: HomeAssistant, config: ConfigType) -> bool:
-    """Set up the actions."""
+    """Set up the actions and the panel."""
     async_setup_services(hass)
+    async_setup_commands(hass)
+    await async_setup_panel(hass)
     return True
 
 

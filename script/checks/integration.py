@@ -43,8 +43,9 @@ WITHOUT_DEPENDENCY = {
 }  # fmt: skip
 """What may be imported of Home Assistant though the manifest does not name it: platforms, and what is always there."""
 SECTIONS = {
-    "common", "config", "config_subentries", "conversation", "device_automation", "entity", "entity_component",
-    "exceptions", "issues", "options", "selector", "services", "system_health", "title", "triggers", "conditions",
+    "common", "config", "config_panel", "config_subentries", "conversation", "device_automation", "entity",
+    "entity_component", "exceptions", "issues", "options", "selector", "services", "system_health", "title", "triggers",
+    "conditions",
 }  # fmt: skip
 STATUSES = {"done", "todo", "exempt"}
 HACS_KNOWN = {

@@ -22,6 +22,7 @@ from custom_components.npu_memory.actions.importing import IMPORT_SCHEMA
 from custom_components.npu_memory.actions.keeping import CORRECT_SCHEMA, REMEMBER_SCHEMA
 from custom_components.npu_memory.const import DOMAIN, SERVER_DECIDES, Capture, Fallback, Injection, Whose
 from custom_components.npu_memory.importing.files import Format
+from custom_components.npu_memory.panel.sidebar import FILES
 from custom_components.npu_memory.wire import ErrorCode, Kind, Reranker, Strategy
 
 FOLDER = Path(config_flow.__file__).parent
@@ -97,6 +98,14 @@ def leaves(tree: dict[str, Any] | str) -> Iterator[str]:
         yield from leaves(branch)
 
 
+def places(tree: dict[str, Any] | str, place: str = "") -> Iterator[tuple[str, str]]:
+    if isinstance(tree, str):
+        yield place, tree
+        return
+    for key, branch in tree.items():
+        yield from places(branch, f"{place}.{key}".lstrip("."))
+
+
 async def test_home_assistant_can_read_the_manifest(hass: HomeAssistant) -> None:
     integration = await async_get_integration(hass, DOMAIN)
     assert integration.version is not None
@@ -148,6 +157,40 @@ def test_every_choice_has_a_text(texts: dict[str, Any]) -> None:
 
 def test_every_error_of_the_protocol_has_a_sentence(texts: dict[str, Any]) -> None:
     assert {code.value for code in ErrorCode} <= set(texts["exceptions"])
+
+
+@pytest.mark.parametrize("language", ["de", "es", "fr", "nl"])
+def test_the_panel_and_its_errors_speak_five_languages(language: str, texts: dict[str, Any]) -> None:
+    translated = json.loads((FOLDER / "translations" / f"{language}.json").read_text())
+    english = dict(places({"config_panel": texts["config_panel"]}))
+    said = dict(places({"config_panel": translated["config_panel"]}))
+    assert said.keys() == english.keys()
+    assert {code.value for code in ErrorCode} <= set(translated["exceptions"])
+    for place, text in (english | dict(places({"exceptions": translated["exceptions"]})) | said).items():
+        assert not re.search(r"https?://|<[a-z/]|'", text), place  # an apostrophe quotes in the frontend's texts
+    for place, text in said.items():
+        assert sorted(re.findall(r"{\w+}", text)) == sorted(re.findall(r"{\w+}", english[place])), place
+
+
+def test_the_panel_says_nothing_that_has_no_text_and_no_text_is_left_over(texts: dict[str, Any]) -> None:
+    source = "".join(file.read_text() for file in FILES.iterdir())
+    there = {place.removeprefix("config_panel.") for place, _ in places({"config_panel": texts["config_panel"]})}
+    written = set(re.findall(r'"([a-z]+\.[a-z_]+)"', source))
+    begun = tuple(re.findall(r"`([a-z]+\.[a-z_]*)\$", source))
+    assert {key for key in written if key not in there and f"{key}_one" not in there} <= {"person."}
+    assert {
+        key
+        for key in there
+        if key not in written and re.sub("_(one|many)$", "", key) not in written and not key.startswith(begun)
+    } == set()
+
+
+def test_the_panel_takes_no_memory_for_markup() -> None:
+    for file in FILES.iterdir():
+        assert not re.search(
+            r"innerHTML|outerHTML|insertAdjacent|document\.write|eval\(|https?://(?!www\.w3\.org/2000/svg)",
+            file.read_text(),
+        ), file.name
 
 
 def test_the_forms_of_the_actions_fit_what_the_actions_take(texts: dict[str, Any]) -> None:
