@@ -220,9 +220,9 @@ def wait_until_healthy(container: Container) -> None:
     raise NotSo(f"the health check passes within {START_SECONDS} s")
 
 
-async def asked(container: Container, token: str, remember: Sequence[str] = ()) -> list[str]:
+async def asked(port: int, token: str, remember: Sequence[str] = ()) -> list[str]:
     """Remember texts, then ask; returns the texts of the memories that come back."""
-    async with connected("127.0.0.1", container.port, token) as memory:
+    async with connected("127.0.0.1", port, token) as memory:
         await _remembered(memory, remember)
         found = await memory.recall(RecallRequest(text=QUESTION, budget_ms=30_000))
     saw(f"memories of '{found.backend}' come back over the wire", holds=bool(found.memories))
@@ -249,7 +249,7 @@ def check_as_app(engine: str, image: str, data: Data) -> None:
             saw("with its own token", holds=authorization == f"Bearer {SUPERVISOR_TOKEN}")
             expected = {"service": "npu_memory", "config": {**config, "host": message["config"]["host"]}}
             saw("naming address and token", holds=message == expected)
-            texts = asyncio.run(asked(container, token, (*OTHERS, KEY)))
+            texts = asyncio.run(asked(container.port, token, (*OTHERS, KEY)))
             saw(f"the right one first, and as many as the options say ({len(texts)})", holds=texts == [KEY])
             printed = container.inside("npu-memory", "recall", QUESTION, "--json")
             saw("the command finds it too, inside the container", holds=KEY in printed)
@@ -268,7 +268,7 @@ def check_as_compose(engine: str, image: str, data: Data) -> None:
     with Container(engine, image, data, {"TOP_K": "2"}, how) as container:
         wait_until_healthy(container)
         token = container.inside("cat", "/data/token").strip()
-        texts = asyncio.run(asked(container, token))
+        texts = asyncio.run(asked(container.port, token))
         saw("after a restart, without root, what was remembered is there", holds=texts[0] == KEY)
         saw("as many as the environment says", holds=len(texts) == 2)
 
