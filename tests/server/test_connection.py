@@ -224,7 +224,9 @@ async def test_when_the_peer_has_left_nothing_of_it_stays(port_of: Open, embedde
         return len(threads) + len(list(Path("/proc/self/fd").iterdir()))
 
     hanging = HangingEmbedder(embedder, lambda text: text == QUESTION)
-    port, _ = await port_of(hanging)
+    port, memory = await port_of(hanging)
+    # The database opens its files for whoever reads first, and keeps them.
+    await memory.recall(RecallRequest(text="anything else"))
     before = held()
     for _ in range(3):
         async with peer(port, TOKEN) as client:

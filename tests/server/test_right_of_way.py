@@ -6,15 +6,23 @@ from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 import sqlite3
+import threading
+from time import monotonic, sleep
 from typing import Any
 
+import numpy as np
+from onnxruntime import RunOptions
 import pytest
 
 from npu_memory_server import indexing, right_of_way, saving
 from npu_memory_server.correcting import Corrector
 from npu_memory_server.embedding.embedder import OnnxEmbedder
+from npu_memory_server.embedding.encoding import MadeWayError
+from npu_memory_server.embedding.onnx_session import OnnxSession
+from npu_memory_server.embedding.pooling import Vector
 from npu_memory_server.indexes import Indexes
 from npu_memory_server.memory import Memory
+from npu_memory_server.npu.tables import Ids
 from npu_memory_server.store import memories
 from npu_memory_server.store.database import FILE_NAME
 from npu_memory_server.transport.requests import Serving
@@ -169,6 +177,64 @@ async def test_a_question_that_finds_the_model_busy_with_an_import_is_answered_p
         assert answer.data["memories"][0]["text"] == "The boiler hums."
         # In its turn: behind the one text that was under way.
         assert hanging.texts == ["The boiler hums.", "what does the boiler do"]
+
+
+@pytest.fixture
+def endless(monkeypatch: pytest.MonkeyPatch) -> threading.Event:
+    """Let the model take as long over what it reads in bulk as nobody ends it; returns whether it has begun to."""
+    reading = threading.Event()
+    real = OnnxSession.run
+
+    def run(session: OnnxSession, ids: Ids, options: RunOptions | None = None) -> Vector:
+        if options is not None:
+            reading.set()
+            until = monotonic() + 60
+            while not options.terminate and monotonic() < until:
+                sleep(0.001)
+        return real(session, ids, options)
+
+    monkeypatch.setattr(OnnxSession, "run", run)
+    return reading
+
+
+async def test_a_question_ends_the_reading_of_what_is_imported_which_is_read_again(
+    tmp_path: Path, embedder: OnnxEmbedder, open_memory: OpenMemory, endless: threading.Event
+) -> None:
+    counting = CountingEmbedder(embedder)
+    memory = await open_memory(tmp_path, counting)
+    said_long_ago = "2019-03-01T10:00:00+01:00"
+    await memory.remember(RememberRequest(text="The boiler hums.", created_at=said_long_ago))
+    await asyncio.to_thread(endless.wait, 60)
+    answer = await memory.recall(RecallRequest(text="what does the boiler do", budget_ms=CALM_MS))
+    assert not answer.degraded
+    assert answer.memories[0].text == "The boiler hums."
+    await memory.embedded()
+    # The second time it is read to its end, so that somebody who asks all day does not stop an import.
+    assert counting.texts == ["The boiler hums.", "what does the boiler do", "The boiler hums."]
+    assert await memory.faults() == []
+    found = await memory.recall(RecallRequest(text="heating noise", strategy=Strategy.VECTOR, budget_ms=CALM_MS))
+    assert found.memories[0].text == "The boiler hums."
+
+
+def test_who_makes_way_for_nobody_reads_on(embedder: OnnxEmbedder, endless: threading.Event) -> None:
+    text = "The boiler hums."
+    embedder.make_way()
+    ended: list[type[Exception]] = []
+
+    def read() -> None:
+        try:
+            embedder.embed(text, bulk=True)
+        except MadeWayError as error:
+            ended.append(type(error))
+
+    reader = threading.Thread(target=read)
+    reader.start()
+    # Nobody was read in bulk when it was asked to make way at first, and so this one has begun.
+    assert endless.wait(60)
+    embedder.make_way()
+    reader.join(60)
+    assert ended == [MadeWayError]
+    assert np.array_equal(embedder.embed(text).vector, embedder.embed(text).vector)
 
 
 @pytest.mark.usefixtures("patient")

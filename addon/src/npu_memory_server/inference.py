@@ -29,10 +29,12 @@ class Priority(IntEnum):
 class _Job:
     work: Callable[[], Any]
     result: Future[Any]
+    priority: Priority
+    make_way: Callable[[], None] | None = None
 
 
 class InferenceThread:
-    """Runs one job after the other, the most urgent first; a running job is not interrupted (one text: a few ms)."""
+    """Runs one job after the other, the most urgent first; a running one is told, if it knows how to make way."""
 
     def __init__(self) -> None:
         """Start the thread."""
@@ -40,14 +42,24 @@ class InferenceThread:
         # In C, which wakes the thread in half the time that Python's own locks take: one for each job.
         self._bell: queue.SimpleQueue[None] = queue.SimpleQueue()
         self._in_use = threading.Lock()
+        self._running: _Job | None = None
         self._thread = threading.Thread(target=self._run, name="npu-memory-inference", daemon=True)
         self._thread.start()
 
-    def submit(self, priority: Priority, work: Callable[[], Result]) -> Future[Result]:
-        """Run `work()` in its turn; a future that is canceled before then costs nothing."""
+    def submit(
+        self, priority: Priority, work: Callable[[], Result], make_way: Callable[[], None] | None = None
+    ) -> Future[Result]:
+        """Run `work()` in its turn; a future that is canceled before then costs nothing.
+
+        `make_way` is called when something more urgent comes while it runs, on that thread: it may be called late, when
+        other work is running already.
+        """
         result: Future[Result] = Future()
-        self._waiting[priority].append(_Job(work, result))
+        self._waiting[priority].append(_Job(work, result, priority, make_way))
         self._bell.put(None)
+        running = self._running
+        if running is not None and running.make_way is not None and priority < running.priority:
+            running.make_way()
         return result
 
     def run_here(self, work: Callable[[], Result]) -> Result | None:
@@ -81,10 +93,13 @@ class InferenceThread:
                 return False
             if not job.result.set_running_or_notify_cancel():
                 return True
+            self._running = job
             try:
                 value = job.work()
             except BaseException as error:  # noqa: BLE001 - it belongs to whoever asked, not to this thread
                 job.result.set_exception(error)
             else:
                 job.result.set_result(value)
+            finally:
+                self._running = None
         return True

@@ -25,6 +25,7 @@ from .context.examining import examined
 from .correcting import Corrector
 from .deriving import derive, proposals, settle as settle_proposal
 from .embedding.base import Embedder, Embedding
+from .embedding.encoding import MadeWayError
 from .embedding.projection import kept
 from .errors import NpuMemoryError
 from .indexes import Indexes
@@ -563,10 +564,8 @@ class Memory:
         made = []
         while waiting and not (self._backlog.awaited and self._backlog.awaited.isdisjoint(batch)):
             slot, record = waiting.popleft()
-            await self.right_of_way.wait()
-            embed = partial(self._embedder.embed, record.text, index_prefix(record), bulk=True)
             try:
-                embedding = await self._embed_when_possible(thread, embed)
+                embedding = await self._embed_behind_questions(thread, record)
             except Exception as error:  # noqa: BLE001 - a driver's as well; the next text may do better
                 LOGGER.warning(
                     "Memory %s has no vector, its words alone are found: %s", record.id, type(error).__name__
@@ -575,11 +574,22 @@ class Memory:
             made.append(StoredVector(slot, embedding.vector, kept(embedding.token_vectors), embedding.windows))
         return made
 
-    async def _embed_when_possible(self, thread: InferenceThread, embed: Callable[[], Embedding]) -> Embedding:
+    async def _embed_behind_questions(self, thread: InferenceThread, record: Record) -> Embedding:
+        """Return the embedding of a memory, which a question may end and have begun again, but not twice."""
+        embed = partial(self._embedder.embed, record.text, index_prefix(record))
+        await self.right_of_way.wait()
+        with contextlib.suppress(MadeWayError):
+            return await self._embed_when_possible(thread, partial(embed, bulk=True), self._embedder.make_way)
+        await self.right_of_way.wait()
+        return await self._embed_when_possible(thread, embed)
+
+    async def _embed_when_possible(
+        self, thread: InferenceThread, embed: Callable[[], Embedding], make_way: Callable[[], None] | None = None
+    ) -> Embedding:
         """Return an embedding; while only the NPU may make it and cannot, wait for the NPU."""
         while True:
             try:
-                return await self._await(thread.submit(Priority.MEMORY, embed))
+                return await self._await(thread.submit(Priority.MEMORY, embed, make_way))
             except NpuRequiredError:
                 await asyncio.sleep(NPU_AGAIN_SECONDS)
 

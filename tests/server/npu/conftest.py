@@ -64,6 +64,9 @@ class SlowCpu:
         self._clock.advance(self.seconds)
         return self._real.encode(ids, bulk=bulk)
 
+    def make_way(self) -> None:
+        self._real.make_way()
+
     def confirm(self) -> bool:
         return True
 

@@ -51,6 +51,10 @@ class SwitchedEmbedder:
         """Embed one text. Raises ValueError and ModelError as the embedders do."""
         return self._current.embed(text, prefix, bulk=bulk, tokens=tokens)
 
+    def make_way(self) -> None:
+        """End what is being embedded in bulk, if it is in the way of a question."""
+        self._current.make_way()
+
     def confirm(self) -> bool:
         """Return whether what was embedded in bulk since the last call can be believed."""
         return self._current.confirm()

@@ -78,8 +78,12 @@ class Embedder(Protocol):
 
         `bulk` work is done beside the questions where there is hardware for it. Without `tokens` the token vectors are
         left out, as if the model had no projection. Raises ValueError for a text without a
-        single token or that is not valid Unicode, ModelError if the model's output is unusable.
+        single token or that is not valid Unicode, ModelError if the model's output is unusable, and MadeWayError if
+        `make_way` was called during a bulk one.
         """
+
+    def make_way(self) -> None:
+        """End what is being embedded in bulk, if it is in the way of a question; on any thread."""
 
     def confirm(self) -> bool:
         """Return whether what was embedded in bulk since the last call can be believed; if not, embed it again."""

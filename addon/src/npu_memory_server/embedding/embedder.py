@@ -70,7 +70,7 @@ class TextEmbedder:
         returned nor pooled. Without `tokens` the token vectors are left out.
 
         Raises ValueError for a text without a single token or that is not valid Unicode, ModelError if the model's
-        output is unusable.
+        output is unusable, and MadeWayError if `make_way` was called during a `bulk` one.
         """
         began = perf_counter()
         ids, starts = self._tokenizer.encode_with_starts(prefix + text)
@@ -106,6 +106,10 @@ class TextEmbedder:
             token_vectors=kept_vectors,
             windows=len(windows),
         )
+
+    def make_way(self) -> None:
+        """End what is being embedded in bulk, if it is in the way of a question; on any thread."""
+        self._encoder.make_way()
 
     def confirm(self) -> bool:
         """Return whether what was embedded in bulk since the last call can be believed; if not, embed it again."""

@@ -35,10 +35,13 @@ class OnnxSession:
             raise ModelError(f"{path.name} is not an embedder: its inputs are {inputs}, its outputs {outputs}")
         self._dimensions = dimensions
 
-    def run(self, ids: npt.NDArray[np.int64]) -> Vector:
-        """Turn token ids, int64 [n], into token vectors, float32 [n, dimensions]. Raises ModelError if it fails."""
+    def run(self, ids: npt.NDArray[np.int64], options: ort.RunOptions | None = None) -> Vector:
+        """Turn token ids, int64 [n], into token vectors, float32 [n, dimensions].
+
+        Raises ModelError if it fails, also where `options` end it.
+        """
         try:
-            (output,) = self._session.run([OUTPUT], {INPUT: ids[np.newaxis]})
+            (output,) = self._session.run([OUTPUT], {INPUT: ids[np.newaxis]}, options)
         except Exception as error:  # the exceptions of onnxruntime share no public base
             raise ModelError(f"the model failed on {len(ids)} tokens") from error
         vectors: Vector = output[0]

@@ -113,6 +113,9 @@ class RoutedEncoder:
                 self._counts.cpu += 1
         return encoded
 
+    def make_way(self) -> None:
+        """Leave bulk work alone: it is on other lanes than the questions."""
+
     def confirm(self) -> bool:
         """Return whether all that was encoded in bulk since the last call can be believed.
 
