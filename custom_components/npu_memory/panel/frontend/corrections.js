@@ -8,11 +8,11 @@ export function correctionCard(correction, words, settle) {
   const { old: before, new: after, state, reason, confidence } = correction;
   const half = (label, memory) =>
     element("div", { class: "half" }, element("h3", {}, label), memoryText(memory, words), origin(memory, words));
-  const offer = (key, accept, kind) => button(words.say(`corrections.${key}`), () => settle(correction, accept), kind);
+  const offer = (key, accept) => button(words.say(`corrections.${key}`), () => settle(correction, accept));
   const offers = {
-    proposed: () => [offer("refuse", false, "plain"), offer("accept", true, "primary")],
-    closed: () => [offer("revert", false, "plain")],
-    reverted: () => [offer("again", true, "plain")],
+    proposed: () => [offer("refuse", false), offer("accept", true)],
+    closed: () => [offer("revert", false)],
+    reverted: () => [offer("again", true)],
   };
   return element(
     "li",

@@ -12,6 +12,8 @@ const MENU = "M3 6h18v2H3V6m0 5h18v2H3v-2m0 5h18v2H3v-2Z";
 const RELOAD =
   "M17.65 6.35A7.96 7.96 0 0 0 12 4a8 8 0 0 0-8 8 8 8 0 0 0 8 8c3.73 0 6.84-2.55 7.73-6h-2.08A5.99 5.99 0 0 1 12 18a6 6 0 0 1-6-6 6 6 0 0 1 6-6c1.66 0 3.14.69 4.22 1.78L13 11h7V4l-2.35 2.35Z";
 const SEARCH_MS = 400;
+const MOST_MEMORIES = 200; // of a page
+const MOST_CORRECTIONS = 40;
 const KINDS = ["turn", "fact", "note", "document"];
 const STATES = ["proposed", "closed", "reverted"];
 const EVERYTHING = "";
@@ -32,6 +34,7 @@ class NpuMemoryPanel extends HTMLElement {
   set hass(hass) {
     const before = this._hass;
     this._hass = hass;
+    if (this._words) this._words.hass = hass;
     this.style.colorScheme = hass.themes?.darkMode ? "dark" : "light";
     if (before?.language !== hass.language) this._begin();
     else if (before?.dockedSidebar !== hass.dockedSidebar) this._showMenu();
@@ -44,8 +47,9 @@ class NpuMemoryPanel extends HTMLElement {
   }
 
   async _begin() {
-    await this._hass.loadBackendTranslation("exceptions", "npu_memory");
-    const localize = await this._hass.loadBackendTranslation("config_panel", "npu_memory");
+    const hass = this._hass;
+    const texts = ["exceptions", "config_panel"].map((part) => hass.loadBackendTranslation(part, "npu_memory"));
+    const localize = await Promise.all(texts).then((loaded) => loaded.at(-1), () => hass.localize);
     this._words = new Words(this._hass, localize);
     if (!this.shadowRoot) this.attachShadow({ mode: "open" });
     this._build();
@@ -67,7 +71,7 @@ class NpuMemoryPanel extends HTMLElement {
     this._views = element("div", { class: "views", role: "group", "aria-label": say("general.title") });
     this._tools = element("div", { class: "tools" });
     this._selection = element("div", { class: "selection", role: "region", "aria-label": say("browse.selection") });
-    this._status = element("p", { class: "status", role: "status" });
+    this._status = element("p", { class: "status", role: "status", tabindex: -1 });
     this._list = element("ul", { class: "memories" });
     this._end = element("div", { class: "end" });
     this.shadowRoot.replaceChildren(
@@ -207,25 +211,41 @@ class NpuMemoryPanel extends HTMLElement {
   /** Load the first page of what the filters want. */
   async _load() {
     clearTimeout(this._typing);
+    this._clear();
+    await this._loadPage();
+  }
+
+  /** Load what is shown again, at most as much as a page may have, and leave the one who looks at the same place. */
+  async _loadAgain(place) {
+    const most = this._view === "memories" ? MOST_MEMORIES : MOST_CORRECTIONS;
+    const limit = Math.min(this._shown.length, most);
+    await this._loadPage({ ...(limit > 20 && { limit }), isAgain: true });
+    const card = this._list.children[Math.min(place, this._list.children.length - 1)];
+    (card?.querySelector("button") ?? this._status).focus();
+  }
+
+  _clear() {
     this._selected.clear();
     this._showSelection();
     this._list.replaceChildren();
     this._shown = [];
-    await this._loadMore(undefined);
   }
 
-  async _loadMore(cursor) {
+  async _loadPage({ cursor, limit, isAgain } = {}) {
     const asked = ++this._asked;
     this._wait();
+    const part = { ...(cursor && { cursor }), ...(limit && { limit }) };
     try {
-      const page = this._view === "memories" ? await this._memoryPage(cursor) : await this._correctionPage(cursor);
-      if (asked === this._asked) this._showPage(page);
+      const page = this._view === "memories" ? await this._memoryPage(part) : await this._correctionPage(part);
+      if (asked !== this._asked) return;
+      if (isAgain) this._clear();
+      this._showPage(page);
     } catch (error) {
-      if (asked === this._asked) this._fail(error, () => this._loadMore(cursor));
+      if (asked === this._asked) this._fail(error, () => this._loadPage({ cursor, limit, isAgain }));
     }
   }
 
-  async _memoryPage(cursor) {
+  async _memoryPage(part) {
     const { text, scope, speaker, kind, past } = this._filters;
     const filters = {
       include_past: past,
@@ -234,40 +254,36 @@ class NpuMemoryPanel extends HTMLElement {
       ...(kind && { kind }),
     };
     if (text) return this._ask("memories/search", { ...filters, text });
-    const page = await this._ask("memories/list", { ...filters, overview: !cursor, ...(cursor && { cursor }) });
+    const page = await this._ask("memories/list", { ...filters, overview: !part.cursor, ...part });
     if (page.scopes) this._offer(page.scopes, page.speakers);
     return page;
   }
 
-  _correctionPage(cursor) {
-    return this._ask("corrections/list", { state: this._state, ...(cursor && { cursor }) });
+  _correctionPage(part) {
+    return this._ask("corrections/list", { state: this._state, ...part });
   }
 
-  /** Offer the filters that there are memories for; a choice that is open meanwhile is left alone. */
+  /** Offer the filters that there are memories for; not while somebody is at the filters. */
   _offer(scopes, speakers) {
     const offered = { scopes, speakers };
     if (JSON.stringify(offered) === JSON.stringify(this._choices)) return;
+    if (this._tools.contains(this.shadowRoot.activeElement)) return;
     this._choices = offered;
-    const labels = [...this._tools.querySelectorAll("select")];
-    const focused = labels.indexOf(this.shadowRoot.activeElement);
-    const search = this._tools.querySelector("input[type=search]");
-    if (this.shadowRoot.activeElement === search) return;
     this._showTools();
-    if (focused >= 0) this._tools.querySelectorAll("select")[focused].focus();
   }
 
   _showPage(page) {
-    const first = this._shown.length;
-    this._shown.push(...(page.memories ?? page.corrections));
-    const cards = this._shown.slice(first).map((one) => this._card(one));
-    this._list.append(...cards);
+    const more = page.memories ?? page.corrections;
+    this._shown.push(...more);
+    this._list.append(...more.map((one) => this._card(one)));
     this._say(this._sentence(page));
     this._end.replaceChildren();
     if (!page.next_cursor) return;
     this._end.append(
       button(this._words.say("general.more"), async () => {
-        await this._loadMore(page.next_cursor);
-        this._list.children[this._shown.length > first ? first + cards.length : 0]?.querySelector("input,button")?.focus();
+        const place = this._shown.length;
+        await this._loadPage({ cursor: page.next_cursor });
+        this._list.children[place]?.querySelector("input, button").focus();
       }),
     );
   }
@@ -324,7 +340,7 @@ class NpuMemoryPanel extends HTMLElement {
   _correct(memory) {
     askForCorrection(this.shadowRoot, this._words, memory, async (text) => {
       await this._ask("memories/correct", { memory_id: memory.id, text });
-      this._done(this._words.say("correct.done"));
+      this._done(this._words.say("correct.done"), memory);
     });
   }
 
@@ -340,30 +356,30 @@ class NpuMemoryPanel extends HTMLElement {
   _merge(memories) {
     askToMerge(this.shadowRoot, this._words, memories, async (kept, others, forget) => {
       await this._ask("memories/merge", { kept: kept.id, others: others.map((one) => one.id), forget });
-      this._done(this._words.say("merge.done"));
+      this._done(this._words.say("merge.done"), kept);
     });
   }
 
   _forget(memories) {
     askToForget(this.shadowRoot, this._words, memories, async () => {
       const { memory_ids: gone } = await this._ask("memories/forget", { memory_ids: memories.map((one) => one.id) });
-      this._done(this._words.count("forget.done", gone.length));
+      this._done(this._words.count("forget.done", gone.length), memories[0]);
     });
   }
 
   async _settle(correction, accept) {
     try {
       await this._ask("corrections/settle", { old_id: correction.old.id, new_id: correction.new.id, accept });
-      this._done(this._words.say("corrections.done"));
+      this._done(this._words.say("corrections.done"), correction);
     } catch (error) {
       this._tell(this._words.error(error));
     }
   }
 
   /** Say that something was changed, and show how it is now. */
-  _done(sentence) {
+  _done(sentence, changed) {
     this._tell(sentence);
-    this._load();
+    this._loadAgain(this._shown.indexOf(changed));
   }
 
   _tell(message) {

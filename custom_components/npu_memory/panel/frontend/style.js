@@ -1,7 +1,7 @@
 // The colors and sizes are Home Assistant's, so that the panel follows every theme.
 
 export const STYLE = `
-:host { display: block; height: 100%; overflow: auto; background: var(--primary-background-color);
+:host { display: block; min-height: 100%; background: var(--primary-background-color);
   color: var(--primary-text-color); font-family: var(--ha-font-family-body, Roboto, sans-serif); line-height: 1.5; }
 [hidden] { display: none !important; }
 header { position: sticky; top: 0; z-index: 2; display: flex; align-items: center; gap: 8px; padding: 0 12px;

@@ -6,7 +6,7 @@ const SOURCES = ["action", "assist", "import", "panel", "tool"];
 /** The texts of the panel and the names of a household, in the language of whoever looks. */
 export class Words {
   constructor(hass, localize) {
-    this._hass = hass;
+    this.hass = hass;
     this._localize = localize;
     this.language = hass.language;
     const language = hass.locale?.language ?? hass.language;
@@ -43,22 +43,22 @@ export class Words {
     const id = scope.slice(at + 1);
     if (kind === "household") return this.say("whose.household");
     if (kind === "person") return this.say("whose.person", { name: this._person(id) });
-    if (kind === "area") return this.say("whose.area", { name: this._hass.areas?.[id]?.name ?? id });
-    const device = this._hass.devices?.[id];
+    if (kind === "area") return this.say("whose.area", { name: this.hass.areas?.[id]?.name ?? id });
+    const device = this.hass.devices?.[id];
     return this.say("whose.device", { name: device?.name_by_user ?? device?.name ?? id });
   }
 
   _person(id) {
-    const person = Object.values(this._hass.states).find(
+    const person = Object.values(this.hass.states).find(
       (state) => state.entity_id.startsWith("person.") && [state.attributes.id, state.attributes.user_id].includes(id),
     );
-    return person?.attributes.friendly_name ?? (this._hass.user?.id === id ? this._hass.user.name : id);
+    return person?.attributes.friendly_name ?? (this.hass.user?.id === id ? this.hass.user.name : id);
   }
 
   /** Return where a memory came from: a way of adding it, a satellite, or what whoever added it has written. */
   source(source) {
     if (SOURCES.includes(source)) return this.say(`source.${source}`);
-    const device = this._hass.devices?.[source];
-    return this._hass.states[source]?.attributes.friendly_name ?? device?.name_by_user ?? device?.name ?? source;
+    const device = this.hass.devices?.[source];
+    return this.hass.states[source]?.attributes.friendly_name ?? device?.name_by_user ?? device?.name ?? source;
   }
 }
