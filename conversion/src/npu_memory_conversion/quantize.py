@@ -19,6 +19,8 @@ from .rounding import quantize_columns, quantize_rows
 from .weights import Linear
 
 Indices = npt.NDArray[np.int64]
+NO_ZERO_POINTS = ""
+"""An input that is not there: zeros by column say the same, and 4 % of the inference is spent on adding them."""
 SMALLEST_RANGE = 0.01
 """A channel that stays below it counts as this wide, so that a silent channel gets no boundless multiplier."""
 
@@ -50,7 +52,7 @@ class Int8Arithmetic:
         constants = [
             graph.constant(f"{name}.weight", weight),
             graph.constant(f"{name}.steps", steps),
-            graph.constant(f"{name}.zeros", np.zeros(len(steps), np.int8)),
+            NO_ZERO_POINTS,
             graph.constant(f"{name}.bias", linear.bias),
         ]
         return graph.node("DynamicQuantizeMatMul", [x, *constants], name, domain=FUSED)
