@@ -145,11 +145,12 @@ class Connection:
 
 
 def _checked_bytes(message: wire.Message) -> bytes:
+    data = wire.to_data(message)
     try:
-        wire.from_data(type(message), wire.to_data(message))
+        wire.from_data(type(message), data)
     except WireError as error:
         raise RequestFailed(error.code, error.sentence) from error
-    return wire.message_bytes(message)
+    return wire.frame_bytes(message.event_type, data)
 
 
 def _answer[AnswerT: wire.Message](frame: wire.Frame, answer: type[AnswerT]) -> AnswerT:
