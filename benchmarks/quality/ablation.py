@@ -9,10 +9,11 @@ from pathlib import Path
 import sys
 import tempfile
 
+from npu_memory_server.asking import RecallDefaults
 from npu_memory_server.cli.evaluating import ask_all
 from npu_memory_server.embedding.base import Embedder
 from npu_memory_server.evaluation import Judged
-from npu_memory_server.memory import Memory, RecallDefaults
+from npu_memory_server.memory import Memory
 from npu_memory_server.retrieval.weights import Weights
 from npu_memory_server.wire import Reranker, Strategy
 

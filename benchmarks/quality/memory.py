@@ -10,12 +10,13 @@ from pathlib import Path
 import sys
 import tempfile
 
+from npu_memory_server.asking import RecallDefaults
 from npu_memory_server.cli.evaluating import ask_all
 from npu_memory_server.cli.importing import store
 from npu_memory_server.embedding.base import Embedder
 from npu_memory_server.errors import NpuMemoryError
 from npu_memory_server.evaluation import Judged
-from npu_memory_server.memory import Memory, RecallDefaults
+from npu_memory_server.memory import Memory
 from npu_memory_server.reranking.registry import MODEL_FILES, is_cross_encoder
 from npu_memory_server.reranking.shelf import Places, Shelf
 from npu_memory_server.wire import Reranker, Strategy

@@ -6,9 +6,9 @@ import pytest
 
 from benchmarks.quality.ablation import NO_PARTS, ask_with_each_part_off, settings
 from benchmarks.quality.corpora import Corpus
+from npu_memory_server.asking import RecallDefaults
 from npu_memory_server.cli.reading import Expected, JudgedQuestion
 from npu_memory_server.embedding.embedder import OnnxEmbedder
-from npu_memory_server.memory import RecallDefaults
 from npu_memory_server.retrieval.weights import Weights
 from npu_memory_server.wire import RecallRequest, RememberRequest, Reranker, Strategy
 

@@ -15,11 +15,12 @@ from typing import Any
 from hypothesis import HealthCheck, given, settings, strategies as st
 import pytest
 
+from npu_memory_server.asking import RecallDefaults
 from npu_memory_server.context.lines import context_line
 from npu_memory_server.embedding.base import Embedding
 from npu_memory_server.embedding.embedder import OnnxEmbedder
 from npu_memory_server.errors import ConflictError, InvalidRequestError, NotFoundError
-from npu_memory_server.memory import Memory, RecallDefaults
+from npu_memory_server.memory import Memory
 from npu_memory_server.records import index_prefix, record_from_request
 from npu_memory_server.store.database import FILE_NAME
 from npu_memory_server.wire import (
@@ -563,7 +564,7 @@ async def test_what_has_expired_is_not_found_any_more(tmp_path: Path, open_memor
 async def test_what_has_expired_is_deleted_while_the_server_runs(
     open_memory: OpenMemory, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("npu_memory_server.memory.EXPIRY_SECONDS", 0.05)
+    monkeypatch.setattr("npu_memory_server.removing.EXPIRY_SECONDS", 0.05)
     memory = await open_memory(tmp_path)
     soon = datetime.now(UTC) + timedelta(seconds=1)
     await say(memory, "The parcel box is green.")

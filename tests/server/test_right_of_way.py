@@ -299,7 +299,7 @@ async def test_a_question_does_not_wait_for_what_is_imported(
     # The words answer, since the model hangs; nothing was waited for before.
     answer = await memory.recall(RecallRequest(text="boiler", strategy=Strategy.LEXICAL, budget_ms=CALM_MS))
     assert answer.memories[0].text == "The boiler hums."
-    assert not memory._is_awaiting_the_turn_before()
+    assert not memory._vectorizer.is_awaited
     hanging.released.set()
     await memory.embedded()
 

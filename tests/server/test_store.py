@@ -569,7 +569,7 @@ async def test_adding_one_memory_touches_no_other(
 async def test_what_is_forgotten_while_a_backup_reads_leaves_the_files_once_the_backup_is_done(
     embedder: OnnxEmbedder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("npu_memory_server.memory.TRUNCATE_AGAIN_SECONDS", 0.05)
+    monkeypatch.setattr("npu_memory_server.removing.TRUNCATE_AGAIN_SECONDS", 0.05)
     secret = "The tortoise is called Xylophonia"
     memory = await Memory.open(tmp_path, embedder)
     try:

@@ -17,11 +17,11 @@ from pathlib import Path
 import sys
 from typing import Any
 
+from .asking import RecallDefaults
 from .cli import asking, benchmarking, correcting, evaluating, examining, importing, keeping, models, proposing, serving
 from .cli.arguments import build_parser
 from .cli.opening import open_memory, reach_memories
 from .errors import InvalidRequestError, NpuMemoryError
-from .memory import RecallDefaults
 from .npu.settings import NpuSettings
 from .reranking.registry import MODEL_FILES, OTHER_ARCHITECTURES
 from .settings import ServeSettings, Settings

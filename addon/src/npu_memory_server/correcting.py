@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable, Sequence, Set as AbstractSet
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from functools import partial
 import logging
@@ -26,6 +25,7 @@ from .right_of_way import RightOfWay
 from .store import corrections as store, memories
 from .store.group_commit import GroupCommit
 from .store.memories import StoredRecord
+from .transactions import finished
 
 LOGGER = logging.getLogger(__name__)
 Result = TypeVar("Result")
@@ -180,7 +180,7 @@ class Corrector:
 
     async def _write(self, slots: Sequence[int], decided: Sequence[Decision]) -> None:
         now = datetime.now(UTC)
-        await _finished(
+        await finished(
             self._writer.submit(
                 lambda connection: memories.following(connection, store.examined(connection, slots, decided, now)),
                 self._indexes.relink,
@@ -188,7 +188,7 @@ class Corrector:
         )
 
     async def _run(self, work: Callable[[], Result]) -> Result:
-        return await _finished(self._searching.submit(work))
+        return await finished(self._searching.submit(work))
 
 
 def first_name(name: str) -> str:
@@ -204,7 +204,3 @@ def _held(old: Record, new: Record) -> bool:
 
 def _alike(retriever: Retriever, stored: StoredRecord, count: int, *, earlier: bool) -> list[tuple[int, float]]:
     return retriever.alike(stored.slot, stored.record.text, stored.record.language, count, earlier=earlier)
-
-
-async def _finished(future: Future[Result]) -> Result:
-    return await asyncio.shield(asyncio.wrap_future(future))

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections import deque
-from collections.abc import Callable, Sequence, Set as AbstractSet
-from concurrent.futures import Future, ThreadPoolExecutor
-import contextlib
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
 import logging
@@ -20,35 +18,31 @@ from typing import Self, TypeVar
 from ulid import ULID
 
 from . import __version__, saving
-from .backlog import EmbeddingBacklog
+from .asking import RecallDefaults, context_of, question_of, timings_of, waking_question
 from .context.examining import examined
 from .correcting import Corrector
 from .deriving import derive, proposals, settle as settle_proposal
-from .embedding.base import Embedder, Embedding
-from .embedding.encoding import MadeWayError
-from .embedding.projection import kept
-from .errors import NpuMemoryError
+from .embedding.base import Embedder
 from .indexes import Indexes
 from .indexing import IndexKeeper
-from .inference import InferenceThread, Priority
+from .inference import InferenceThread
 from .loading import Loaded, load
-from .npu.faults import NpuRequiredError
 from .recalling import MEANING, Recalled, Recaller
-from .records import Record, index_prefix, item_from_record, milliseconds, record_from_request
+from .records import Record, item_from_record, milliseconds, record_from_request
+from .removing import Remover
 from .reranking.shelf import Shelf
 from .retrieval.question import Question
 from .retrieval.weights import Weights
 from .right_of_way import RightOfWay
 from .showing import Showing
-from .store import corrections, derivations, memories, vectors
-from .store.database import FILE_NAME, truncate_log
+from .store import corrections, derivations, memories
+from .store.database import FILE_NAME
 from .store.group_commit import GroupCommit
-from .store.memories import Addition, Filter, Removal, StoredRecord
-from .store.vectors import StoredVector
+from .store.memories import Addition, Filter, StoredRecord
+from .transactions import Transactions
+from .vectorizing import Vectorizer
 from .waking import wake_files
 from .wire import (
-    HOUSEHOLD,
-    MAX_NAME_CHARACTERS,
     MAX_OVERVIEW,
     PROTOCOL_VERSION,
     AcceptCorrectionRequest,
@@ -70,40 +64,19 @@ from .wire import (
     ProposalsRequest,
     RecallRequest,
     RememberRequest,
-    Reranker,
     RevertCorrectionRequest,
     SettleProposalRequest,
     Status,
     Stored,
-    Strategy,
     Timings,
-    parse_moment,
 )
 
 LOGGER = logging.getLogger(__name__)
 Result = TypeVar("Result")
 
-TRUNCATE_AGAIN_SECONDS = 2.0
-EXPIRY_SECONDS = 60.0
-"""What has expired is neither found nor listed from then on, and deleted so much later at most."""
-NPU_AGAIN_SECONDS = 5.0
 IDLE_SECONDS = 5.0
 """After so long without a question its code, its weights and the database have begun to leave the caches."""
 WAKING_SECONDS = 2.0
-WAKING_TEXT = "what did we say about that"
-JUST_SAID_SECONDS = 60.0
-"""What was said longer ago comes from an import, and is not waited for."""
-
-
-@dataclass(frozen=True, slots=True)
-class RecallDefaults:
-    """What holds for a recall that does not say otherwise."""
-
-    top_k: int = 5
-    strategy: Strategy = Strategy.HYBRID
-    reranker: Reranker = Reranker.MAXSIM
-    max_tokens: int = 1000
-    diversity: float = 0.0
 
 
 class Memory:
@@ -120,29 +93,37 @@ class Memory:
         """Take over what was loaded; `open` is the way to get one."""
         self._path = path
         self._embedder = embedder
-        self._embedder_number = loaded.embedder_number
         self._defaults = defaults
         self.instance = loaded.instance
-        self._loop = asyncio.get_running_loop()
         self._indexes = Indexes(loaded, embedder.count_tokens)
         self.right_of_way = RightOfWay()
         self._writer = GroupCommit(loaded.connection, self.right_of_way.wait_in_thread)
         self._inference = InferenceThread()
         self._bulk = [InferenceThread() for _ in range(embedder.lanes)] or [self._inference]
         self._searching = ThreadPoolExecutor(1, "npu-memory-search")
+        self._transactions = Transactions(self._writer, self._searching, self._indexes)
         self._shelf = shelf
         self._recaller = Recaller(self._indexes, embedder, self._inference, self._searching, shelf)
         self._corrector = Corrector(
             self._indexes, self._writer, self._searching, loaded.embedder_number, self.right_of_way
         )
         self._showing = Showing(self._indexes, self._searching, self.right_of_way)
-        self._backlog = EmbeddingBacklog(loaded.unembedded, self._embed)
         made_by = (embedder.fingerprint, loaded.comparable, embedder.dimensions)
         self._keeper = IndexKeeper(
             path.parent, self._indexes, self._writer, made_by, loaded.reached, self.right_of_way.wait_in_thread
         )
-        self._truncating: asyncio.Task[None] | None = None
-        self._expiring = asyncio.create_task(self._remove_expired(), name="npu-memory-expiry")
+        self._remover = Remover(self._transactions, self._indexes, self._keeper)
+        self._vectorizer = Vectorizer(
+            embedder,
+            loaded.embedder_number,
+            loaded.unembedded,
+            self._bulk,
+            self._transactions,
+            self._indexes,
+            self._keeper,
+            self.right_of_way,
+            self._look_at_embedded,
+        )
         self._started = monotonic()
         self._last_asked = float("-inf")
         self._noting = threading.Lock()
@@ -171,14 +152,10 @@ class Memory:
 
     async def close(self) -> None:
         """Finish what was begun and let go of the database; what is not embedded yet is embedded at the next start."""
-        await self._backlog.close()
+        await self._vectorizer.close()
         await self._showing.close()
         await self._keeper.close()
-        for task in (self._expiring, self._truncating):
-            if task is not None:
-                task.cancel()
-                with contextlib.suppress(asyncio.CancelledError):
-                    await task
+        await self._remover.close()
         for thread in {self._inference, *self._bulk}:
             await asyncio.to_thread(thread.close)
         if self._shelf is not None:
@@ -198,7 +175,7 @@ class Memory:
         adding = partial(_add, record=record, now=now, corrects=request.corrects)
         self._remembering += 1
         try:
-            addition = await self._write(adding, self._take_in)
+            addition = await self._transactions.write(adding, self._take_in)
         finally:
             self._remembering -= 1
         return Stored(id=request.id, memory_id=addition.memory_id, outcome=addition.outcome)
@@ -217,7 +194,7 @@ class Memory:
 
         Raises `InvalidRequestError` for a wrong cursor.
         """
-        (found, cursor), total = await self._read(
+        (found, cursor), total = await self._transactions.read(
             lambda reader: (
                 corrections.page(reader, request.state, request.limit, request.cursor),
                 corrections.count(reader, request.state),
@@ -243,7 +220,7 @@ class Memory:
         settle: Callable[[sqlite3.Connection, str, str], Sequence[StoredRecord]],
         state: CorrectionState,
     ) -> CorrectionSettled:
-        await self._write(
+        await self._transactions.write(
             lambda connection: memories.following(connection, settle(connection, request.old_id, request.new_id)),
             self._indexes.relink,
         )
@@ -255,7 +232,7 @@ class Memory:
         Raises `NotFoundError` if one of them is gone, and `InvalidRequestError` if nothing may be derived from them.
         """
         now, new_id = datetime.now(UTC).astimezone(), str(ULID())
-        outcome, _ = await self._write(
+        outcome, _ = await self._transactions.write(
             lambda connection: derive(connection, request, new_id, now), lambda done: self._take_in(done[1])
         )
         kept = outcome in (Derivation.STORED, Derivation.PROPOSED)
@@ -263,13 +240,15 @@ class Memory:
 
     async def proposals(self, request: ProposalsRequest) -> ProposalPage:
         """Return a page of the facts that wait for a yes. Raises `InvalidRequestError` for a wrong cursor."""
-        page, cursor, total = await self._read(lambda reader: proposals(reader, request.limit, request.cursor))
+        page, cursor, total = await self._transactions.read(
+            lambda reader: proposals(reader, request.limit, request.cursor)
+        )
         return ProposalPage(id=request.id, proposals=tuple(page), total=total, next_cursor=cursor)
 
     async def settle_proposal(self, request: SettleProposalRequest) -> ProposalSettled:
         """Remember a fact that was proposed, or decline it. Raises `NotFoundError` and `InvalidRequestError`."""
         now = datetime.now(UTC).astimezone()
-        await self._write(
+        await self._transactions.write(
             lambda connection: settle_proposal(connection, request, now), lambda done: self._take_in(done[1])
         )
         return ProposalSettled(id=request.id, memory_id=request.memory_id, accepted=request.accept)
@@ -280,26 +259,8 @@ class Memory:
         What was derived from them goes too.
         """
         now = datetime.now(UTC)
-        removed = await self._remove(lambda connection: memories.forget(connection, request.memory_ids, now))
+        removed = await self._remover.remove(lambda connection: memories.forget(connection, request.memory_ids, now))
         return Forgotten(id=request.id, memory_ids=tuple(gone.record.id for gone in removed))
-
-    async def _remove(self, removing: Callable[[sqlite3.Connection], Removal]) -> Sequence[StoredRecord]:
-        removal = await self._write(removing, self._indexes.remove)
-        self._keeper.forgotten()
-        if not await self._await(self._writer.submit_alone(truncate_log)) and self._truncating is None:
-            self._truncating = asyncio.create_task(self._truncate_later(), name="npu-memory-truncate")
-        return removal.removed
-
-    async def _remove_expired(self) -> None:
-        """Let go of what was only to be kept until now, as every start does."""
-        while True:
-            await asyncio.sleep(EXPIRY_SECONDS)
-            now = datetime.now(UTC)
-            try:
-                if await self._read(partial(memories.has_expired, now=now)):
-                    await self._remove(partial(memories.purge_expired, now=now))
-            except NpuMemoryError as error:
-                LOGGER.warning("What has expired could not be removed and will be later: %s", error)
 
     async def recall(self, request: RecallRequest, began: float | None = None) -> Context:
         """Find the memories that answer a question, best first, within the question's budget.
@@ -309,9 +270,9 @@ class Memory:
         """
         began = perf_counter() if began is None else began
         deadline = began + request.budget_ms / 1000
-        question = self._question(request)
+        question = self._asked(request)
         if question.strategy in MEANING:
-            await self._wait_for_the_turn_before(deadline)
+            await self._vectorizer.wait_for_the_turn_before(deadline)
         with self.right_of_way.question():
             return self._context(request.id, began, await self._recaller.recall(question, deadline))
 
@@ -322,58 +283,22 @@ class Memory:
         the model is free the calling thread does the work itself and keeps to no budget: whoever calls it looks after
         that. Raises `StorageError`.
         """
-        if self._is_awaiting_the_turn_before():
+        if self._vectorizer.is_awaited:
             return None
-        recalled = self._recaller.recall_here(self._question(request), began + request.budget_ms / 1000)
+        recalled = self._recaller.recall_here(self._asked(request), began + request.budget_ms / 1000)
         return None if recalled is None else self._context(request.id, began, recalled)
 
-    def _question(self, request: RecallRequest) -> Question:
+    def _asked(self, request: RecallRequest) -> Question:
         self._last_asked = monotonic()
-        return Question(
-            text=request.text,
-            language=request.language,
-            strategy=request.strategy or self._defaults.strategy,
-            reranker=request.reranker or self._defaults.reranker,
-            scopes=request.scopes,
-            now_ms=milliseconds(datetime.now(UTC)),
-            asked_at=parse_moment(request.asked_at, "asked_at") if request.asked_at else datetime.now().astimezone(),
-            top_k=request.top_k or self._defaults.top_k,
-            min_relevance=request.min_relevance,
-            max_tokens=request.max_tokens or self._defaults.max_tokens,
-            allow_secrets=request.allow_secrets,
-            explain=request.explain,
-            diversity=self._defaults.diversity if request.diversity is None else request.diversity,
-            without_session=request.without_session,
-        )
+        return question_of(request, self._defaults)
 
     def _context(self, request_id: str, began: float, recalled: Recalled) -> Context:
         """Return what was recalled as it travels, and note it for the status."""
-        embedding, answer = recalled.embedding, recalled.answer
-        timings = Timings(
-            wait=(recalled.began - began) * 1000,
-            tokenize=embedding.tokenize if embedding else 0.0,
-            inference=embedding.inference if embedding else 0.0,
-            pooling=embedding.pooling if embedding else 0.0,
-            lexical=recalled.words_ms,
-            vector=answer.vector_ms,
-            fusion=answer.fusion_ms,
-            rerank=answer.rerank_ms,
-            context=answer.context_ms,
-            total=(perf_counter() - began) * 1000,
-        )
+        timings = timings_of(recalled, began)
         with self._noting:
             self._recalls += 1
             self._last_recall = timings
-        return Context(
-            id=request_id,
-            context=answer.context,
-            memories=answer.memories,
-            timings=timings,
-            backend=embedding.backend if embedding else "none",
-            degraded=(recalled.degraded or self._incomplete())[:MAX_NAME_CHARACTERS],
-            left_out=answer.left_out,
-            reranked=recalled.reranked,
-        )
+        return context_of(request_id, recalled, timings, self._incomplete())
 
     async def prepare(self, request_id: str = "") -> Prepared:
         """Wake what a question needs, if nobody has asked for a while, by asking one. Raises `StorageError`.
@@ -386,20 +311,10 @@ class Memory:
         if now - self._last_asked < IDLE_SECONDS:
             return Prepared(id=request_id, woken=False)
         self._last_asked = now
-        question = Question(
-            text=WAKING_TEXT,
-            language=None,
-            strategy=self._defaults.strategy,
-            reranker=self._defaults.reranker,
-            scopes=(HOUSEHOLD,),
-            now_ms=milliseconds(datetime.now(UTC)),
-            asked_at=datetime.now().astimezone(),
-            top_k=self._defaults.top_k,
-            min_relevance=0.0,
-        )
         files = [*saving.index_files(self._path.parent), self._path]
         await asyncio.gather(
-            asyncio.to_thread(wake_files, files), self._recaller.recall(question, perf_counter() + WAKING_SECONDS)
+            asyncio.to_thread(wake_files, files),
+            self._recaller.recall(waking_question(self._defaults), perf_counter() + WAKING_SECONDS),
         )
         return Prepared(id=request_id, woken=True)
 
@@ -414,7 +329,7 @@ class Memory:
             session=request.session,
             history_of=request.history_of,
         )
-        (records, cursor), total, (scopes, speakers) = await self._read(
+        (records, cursor), total, (scopes, speakers) = await self._transactions.read(
             lambda reader: (
                 memories.page(reader, filters, request.limit, request.cursor),
                 memories.count(reader, filters),
@@ -426,7 +341,7 @@ class Memory:
 
     async def status(self, request_id: str = "") -> Status:
         """Return the state of the memory in numbers."""
-        everything, past, waiting = await self._read(
+        everything, past, waiting = await self._transactions.read(
             lambda reader: (memories.total(reader), memories.past(reader), derivations.count(reader))
         )
         return Status(
@@ -436,7 +351,7 @@ class Memory:
             instance=self.instance,
             memories=everything,
             past=past,
-            pending_embeddings=len(self._backlog),
+            pending_embeddings=len(self._vectorizer),
             backend=self._embedder.backend,
             model=self._embedder.fingerprint.split("@", maxsplit=1)[0],
             fingerprint=self._embedder.fingerprint,
@@ -464,7 +379,7 @@ class Memory:
 
     async def embedded(self) -> None:
         """Wait until every memory has its vector."""
-        await self._backlog.wait_until_empty()
+        await self._vectorizer.embedded()
 
     async def shown_ahead(self) -> None:
         """Wait until what was there at the start, the newest of a large memory, is ready to be shown."""
@@ -472,30 +387,11 @@ class Memory:
 
     async def faults(self) -> Sequence[str]:
         """Check the whole database and that the indexes agree with it; returns what is wrong, if anything."""
-        return await self._await(self._searching.submit(self._indexes.faults, self._backlog.slots))
-
-    async def _wait_for_the_turn_before(self, deadline: float) -> None:
-        """Let what was said a moment ago be found by its meaning as well, for at most half of the budget."""
-        if self._is_awaiting_the_turn_before():
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout((deadline - perf_counter()) / 2):
-                    await self._backlog.wait_until_none_awaited()
-
-    def _is_awaiting_the_turn_before(self) -> bool:
-        return bool(self._backlog.awaited)
+        return await self._transactions.aside(partial(self._indexes.faults, self._vectorizer.slots))
 
     def _incomplete(self) -> str:
         share = self._keeper.share
         return "" if share == 1 else f"The indexes are being made anew: {share:.0%} of the memories can be found."
-
-    async def _truncate_later(self) -> None:
-        """Empty the log as soon as nobody reads the database any more; what was forgotten is in it until then."""
-        LOGGER.info("What was forgotten stays in the log of the database until another process has read it to its end")
-        truncated = False
-        while not truncated:
-            await asyncio.sleep(TRUNCATE_AGAIN_SECONDS)
-            truncated = await self._await(self._writer.submit_alone(truncate_log))
-        self._truncating = None
 
     def _take_in(self, addition: Addition | None) -> None:
         """Runs on the writer's thread after the commit, and so even if whoever asked has gone away meanwhile."""
@@ -503,109 +399,14 @@ class Memory:
             return
         self._indexes.add(addition)
         if addition.added is not None:
-            age = datetime.now(UTC) - addition.added.record.created_at
-            adding = partial(
-                self._backlog.add, [addition.added.slot], awaited=abs(age.total_seconds()) < JUST_SAID_SECONDS
-            )
-            self._loop.call_soon_threadsafe(adding)
+            self._vectorizer.add_from_thread(addition.added)
 
-    async def _embed(self, slots: Sequence[int]) -> AbstractSet[int]:
-        """Give these memories their vectors; one that cannot be embedded is found by its words alone.
-
-        Returns those that were seen to: what is said meanwhile is not to wait for the others.
-        """
-        records = await self._read(lambda reader: memories.by_slot(reader, slots))
-        waiting = deque(sorted(records.items(), reverse=True))
-        made: Sequence[StoredVector] = await self._embed_all(waiting)
-        left = {slot for slot, _ in waiting}
-        while not await self._await(self._bulk[0].submit(Priority.MEMORY, self._embedder.confirm)):
-            LOGGER.warning("%s memories are embedded again: the NPU could not be believed", len(made))
-            again = deque((one.slot, records[one.slot]) for one in made)
-            made = await self._embed_all(again)
-            left.update(slot for slot, _ in again)
-        try:
-            await self._write(
-                lambda connection: self._store(connection, made),
-                lambda _: self._indexes.reread([one.slot for one in made if one.windows > 1]),
-            )
-        except NpuMemoryError as error:
-            LOGGER.warning(
-                "%s vectors could not be stored and will be made again at the next start: %s", len(made), error
-            )
-        # Behind the commit: indexes that are being made just now find in the database what they have no row for yet.
-        for one in made:
-            await self.right_of_way.wait()
-            await self._await(self._searching.submit(self._indexes.put_vector, one.slot, one.vector))
-            self._backlog.found(one.slot)
-        self._keeper.release()
-        await self._showing.prepare([one.slot for one in made], make_room=not self._others_wait(slots))
-        if not left and not self._others_wait(slots) and self._keeper.share == 1:
+    async def _look_at_embedded(self, slots: Sequence[int], others_wait: Callable[[], bool], is_all: bool) -> None:
+        """Make what was just embedded ready to be shown, and find what it corrects."""
+        await self._showing.prepare(slots, make_room=not others_wait())
+        if is_all and not others_wait() and self._keeper.share == 1:
             # Only once all that waits has its vector: what is decided must not depend on the order of embedding.
-            await self._corrector.examine(partial(self._others_wait, slots))
-        return set(slots) - left
-
-    def _store(self, connection: sqlite3.Connection, made: Sequence[StoredVector]) -> None:
-        self._keeper.hold(connection)
-        vectors.put(connection, self._embedder_number, made)
-
-    def _others_wait(self, slots: Sequence[int]) -> bool:
-        return len(self._backlog) > len(slots)
-
-    async def _embed_all(self, waiting: deque[tuple[int, Record]]) -> Sequence[StoredVector]:
-        """Embed what waits; what is left in `waiting` has to wait for what was said meanwhile."""
-        batch = {slot for slot, _ in waiting}
-        parts = await asyncio.gather(*(self._embed_on(thread, waiting, batch) for thread in self._bulk))
-        return [vector for part in parts for vector in part]
-
-    async def _embed_on(
-        self, thread: InferenceThread, waiting: deque[tuple[int, Record]], batch: AbstractSet[int]
-    ) -> Sequence[StoredVector]:
-        """Embed one waiting memory after the other on a thread, beside others that do the same."""
-        made = []
-        while waiting and not (self._backlog.awaited and self._backlog.awaited.isdisjoint(batch)):
-            slot, record = waiting.popleft()
-            try:
-                embedding = await self._embed_behind_questions(thread, record)
-            except Exception as error:  # noqa: BLE001 - a driver's as well; the next text may do better
-                LOGGER.warning(
-                    "Memory %s has no vector, its words alone are found: %s", record.id, type(error).__name__
-                )
-                continue
-            made.append(StoredVector(slot, embedding.vector, kept(embedding.token_vectors), embedding.windows))
-        return made
-
-    async def _embed_behind_questions(self, thread: InferenceThread, record: Record) -> Embedding:
-        """Return the embedding of a memory, which a question may end and have begun again, but not twice."""
-        embed = partial(self._embedder.embed, record.text, index_prefix(record))
-        await self.right_of_way.wait()
-        with contextlib.suppress(MadeWayError):
-            return await self._embed_when_possible(thread, partial(embed, bulk=True), self._embedder.make_way)
-        await self.right_of_way.wait()
-        return await self._embed_when_possible(thread, embed)
-
-    async def _embed_when_possible(
-        self, thread: InferenceThread, embed: Callable[[], Embedding], make_way: Callable[[], None] | None = None
-    ) -> Embedding:
-        """Return an embedding; while only the NPU may make it and cannot, wait for the NPU."""
-        while True:
-            try:
-                return await self._await(thread.submit(Priority.MEMORY, embed, make_way))
-            except NpuRequiredError:
-                await asyncio.sleep(NPU_AGAIN_SECONDS)
-
-    async def _write(
-        self,
-        operation: Callable[[sqlite3.Connection], Result],
-        after_commit: Callable[[Result], None] | None = None,
-    ) -> Result:
-        return await self._await(self._writer.submit(operation, after_commit))
-
-    async def _read(self, work: Callable[[sqlite3.Connection], Result]) -> Result:
-        return await self._await(self._searching.submit(self._indexes.read, work))
-
-    async def _await(self, future: Future[Result]) -> Result:
-        # Shielded: what was begun is finished even when nobody waits for it any more.
-        return await asyncio.shield(asyncio.wrap_future(future))
+            await self._corrector.examine(others_wait)
 
 
 def _add(connection: sqlite3.Connection, record: Record, now: datetime, corrects: str | None) -> Addition:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from .asking import RecallDefaults
 from .embedding.manifest import Precision
-from .memory import RecallDefaults
 from .npu.settings import NpuSettings
 from .supervisor import Supervisor
 from .wire import DEFAULT_PORT

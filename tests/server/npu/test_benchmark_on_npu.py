@@ -6,11 +6,11 @@ import shutil
 
 import pytest
 
+from npu_memory_server.asking import RecallDefaults
 from npu_memory_server.benchmark.figures import Report
 from npu_memory_server.cli.bench_tables import as_text
 from npu_memory_server.cli.benchmarking import BenchOptions, measured
 from npu_memory_server.embedding.embedder import OnnxEmbedder
-from npu_memory_server.memory import RecallDefaults
 from npu_memory_server.npu.board import Board
 from npu_memory_server.npu.settings import NpuSettings
 from npu_memory_server.settings import EMBEDDER, Settings

@@ -7,10 +7,10 @@ import shutil
 
 import pytest
 
+from npu_memory_server.asking import RecallDefaults
 from npu_memory_server.cli.examining import doctor
 from npu_memory_server.embedding.doctor import Finding, Level, examine
 from npu_memory_server.embedding.manifest import Precision
-from npu_memory_server.memory import RecallDefaults
 from npu_memory_server.npu.board import Board
 from npu_memory_server.npu.settings import NpuSettings
 from npu_memory_server.reranking.examining import examine as examine_rerankers
