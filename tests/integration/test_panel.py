@@ -187,7 +187,7 @@ async def test_many_memories_come_page_after_page_each_of_them_once(panel: Panel
     texts: list[str] = []
     cursor: dict[str, str] = {}
     while True:
-        page = await panel.ask("memories/list", limit=10, **cursor)
+        page = await panel.ask("memories/list", limit=10, include_past=True, **cursor)
         assert page["total"] == 25
         texts += [one["text"] for one in page["memories"]]
         if page["next_cursor"] is None:
