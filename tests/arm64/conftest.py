@@ -11,7 +11,7 @@ import tempfile
 
 import pytest
 
-from benchmarks.made_cross_encoder import Shape
+from benchmarks.made_cross_encoder import Shape, write_model
 from npu_memory_server.embedding.embedder import OnnxEmbedder
 from npu_memory_server.embedding.manifest import MANIFEST_NAME, Precision, dump_manifest, load_manifest
 from npu_memory_server.reranking.registry import MODEL_FILES
@@ -21,12 +21,14 @@ from npu_memory_server.wire import Reranker
 from tests.arm64.board import EmulatedServer, NpuService, board_root
 from tests.server.npu.model_files import make_encoder, make_package, make_pair_encoder, make_pair_package
 from tests.server.npu.stand_in import StandInNpu
-from tests.server.reranking.made import put_trained
+from tests.server.reranking.made import put_trained, train, training_pairs
 
 HIDDEN = 384
 RERANKER = Reranker.MINILM_L12
 PAIRS = Shape(layers=12, hidden=64, heads=1)
 """Of the layers all but two do nothing: the emulated CPU is to take longer than the stand-in."""
+DEEP = {layers: Shape(layers, hidden=128, heads=4) for layers in (6, 12)}
+"""As deep as the cross-encoders that people use, and a third as wide, for the emulated CPU's sake."""
 RUN_SECONDS = 0.02
 """So long that what a busy machine adds is not taken for a hang."""
 SHORT = ("32", "64")
@@ -83,6 +85,25 @@ def pair_models(model_directory: Path, tmp_path_factory: pytest.TempPathFactory)
     _shorten(package, SHORT[-1:])
     make_pair_encoder(model, folder / "pairs.onnx")
     return folder
+
+
+@pytest.fixture(params=DEEP, ids="{} layers".format)
+def deep(
+    request: pytest.FixtureRequest, npu: StandInNpu, model_directory: Path, packages: Path, tmp_path: Path
+) -> Path:
+    """Let the NPU compute a cross-encoder of 6 or 12 layers at all its lengths; returns its folder, beside others."""
+    folder = tmp_path / "models"
+    folder.mkdir()
+    for path in (packages / "short").iterdir():
+        (folder / path.name).symlink_to(path)
+    tokenizer, shape = model_directory / EMBEDDER / "tokenizer.json", DEEP[request.param]
+    own = folder / f"ms-marco-MiniLM-L-{shape.layers}-v2"
+    write_model(own, "model.onnx", train(tokenizer, *training_pairs(), shape), tokenizer, shape)
+    make_pair_package(own / "model.onnx", tokenizer, own.name, folder / f"{own.name}-rk3588")
+    make_pair_encoder(own / "model.onnx", tmp_path / "pairs.onnx")
+    npu.add_cross_encoder(tmp_path / "pairs.onnx")
+    npu.run_seconds = RUN_SECONDS
+    return own
 
 
 @pytest.fixture

@@ -1,11 +1,12 @@
 """The whole server with a cross-encoder on the real rknn-toolkit-lite2 2.5.0, emulated, with a stand-in NPU."""
 
 from pathlib import Path
+import time
 
 import pytest
 
 from npu_memory_server.transport.client import RemoteMemory
-from npu_memory_server.wire import Context, NpuReport, NpuState, RecallRequest
+from npu_memory_server.wire import Context, NpuReport, NpuState, RecallRequest, Reranker
 from tests.arm64.conftest import RERANKER, Board
 from tests.arm64.test_npu_server import THOROUGH, all_embedded, say
 from tests.server.npu.model_files import CROSS_ENCODER
@@ -25,13 +26,36 @@ SAID = [
 QUESTIONS = ["what day is trash collected", "who takes the trash out", "when does the plumber come"]
 
 
-async def ask(server: RemoteMemory) -> list[Context]:
-    return [await server.recall(RecallRequest(text=text, budget_ms=BUDGET_MS, top_k=len(SAID))) for text in QUESTIONS]
+LONGER = [
+    f"{SAID[0]} {' '.join(SAID[3:5])} {SAID[1]}",
+    f"{SAID[7]} {' '.join(SAID[2:6])}",
+    f"{' '.join(SAID[1:4])} {' '.join(SAID[5:])}",
+    " ".join([*SAID, *SAID]),
+]
+"""With a question up to 64, 96 and 128 tokens and, the last one, more than that."""
 
 
-async def state(server: RemoteMemory) -> NpuReport:
+async def ask(server: RemoteMemory, count: int = len(SAID)) -> list[Context]:
+    return [await server.recall(RecallRequest(text=text, budget_ms=BUDGET_MS, top_k=count)) for text in QUESTIONS]
+
+
+async def ask_until_read_everywhere(server: RemoteMemory, npu: StandInNpu) -> list[Context]:
+    """Ask until each core and each length has read pairs: on a busy machine some are late, and then the CPU's."""
+    npu.seen.pairs_by_core.clear()
+    npu.seen.pairs_by_length.clear()
+    limit = time.monotonic() + 240
+    while True:
+        answers = await ask(server, len(SAID) + len(LONGER))
+        cores = {core for core, runs in npu.seen.pairs_by_core.items() if runs}
+        lengths = {length for length, runs in npu.seen.pairs_by_length.items() if runs}
+        if (cores, lengths) == ({1, 2, 4}, {64, 96, 128}) and on_npu(answers):
+            return answers
+        assert time.monotonic() < limit, (cores, lengths, await state(server, Reranker.LOCAL))
+
+
+async def state(server: RemoteMemory, reranker: Reranker = RERANKER) -> NpuReport:
     (found,) = (await server.status()).rerankers
-    assert found.reranker == RERANKER
+    assert found.reranker == reranker
     return found.npu
 
 
@@ -87,6 +111,32 @@ async def test_questions_are_reranked_on_three_cores_and_a_fault_changes_no_answ
     assert after.state is NpuState.RESTING or faults.hang  # it may have come back by now
     assert after.reason
     assert reason in after.reason
+
+
+@THOROUGH
+async def test_cross_encoders_of_6_and_12_layers_read_on_three_cores_at_all_lengths_and_a_fault_changes_no_answer(
+    board: Board, npu: StandInNpu, deep: Path
+) -> None:
+    async with board(NPU_MEMORY_MODEL_DIR=str(deep.parent), RERANK_MODEL=str(deep)) as server:
+        active = await state(server, Reranker.LOCAL)
+        await say(server, [*SAID, *LONGER])
+        await all_embedded(server)
+        well = await ask_until_read_everywhere(server, npu)
+        npu.faults = Faults(run=FAIL, only_model=CROSS_ENCODER)
+        ill = await ask(server, len(SAID) + len(LONGER))
+        after = await state(server, Reranker.LOCAL)
+
+    assert active.state is NpuState.ACTIVE
+    assert [(route.length, route.backend) for route in active.routes] == [(64, "npu"), (96, "npu"), (128, "npu")]
+    assert all(route.cosine is not None and route.cosine >= 0.9 for route in active.routes)
+    assert all_read(well)
+    too_long = len(QUESTIONS)  # what no length takes is the CPU's
+    assert 0 < on_npu(well) <= sum(one.reranked.candidates for one in well if one.reranked) - too_long
+    assert [one.degraded for one in (*well, *ill)] == [""] * 2 * len(QUESTIONS)
+    assert order(ill) == order(well)
+    assert all_read(ill)
+    assert after.state is NpuState.RESTING
+    assert "an earlier pair" in after.reason
 
 
 @THOROUGH

@@ -79,6 +79,7 @@ class Seen:
     released: int = 0
     runs: int = 0
     pairs_by_core: Counter[int] = field(default_factory=Counter)
+    pairs_by_length: Counter[int] = field(default_factory=Counter)
     most_at_a_time: int = 0
     threads: set[int] = field(default_factory=set)
 
@@ -151,6 +152,7 @@ class StandInNpu:
             self.seen.threads.add(threading.get_ident())
             self._running += 1
             self.seen.pairs_by_core[context.core_mask] += context.model == CROSS_ENCODER
+            self.seen.pairs_by_length[context.length] += context.model == CROSS_ENCODER
             self.seen.most_at_a_time = max(self.seen.most_at_a_time, self._running)
             faults = self._due_faults(context)
         try:

@@ -44,9 +44,14 @@ def _lines(name: str) -> list[dict[str, str]]:
 
 def put_trained(models: Path, reranker: Reranker, tokenizer: Path, shape: Shape = SMALL) -> Path:
     """Put a cross-encoder, trained on every other pair, into a folder of models, and return its own folder."""
-    right, wrong = (pairs[::2] for pairs in household_pairs())
-    model = train(tokenizer, [*right, *wrong], [True] * len(right) + [False] * len(wrong), shape)
+    model = train(tokenizer, *training_pairs(), shape)
     return put(models, reranker, model, tokenizer, shape)
+
+
+def training_pairs() -> tuple[list[Pair], list[bool]]:
+    """Return every other pair, and which of them belong together."""
+    right, wrong = (pairs[::2] for pairs in household_pairs())
+    return [*right, *wrong], [True] * len(right) + [False] * len(wrong)
 
 
 def matching_weights(shape: Shape) -> dict[str, Array]:

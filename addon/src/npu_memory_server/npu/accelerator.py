@@ -46,7 +46,7 @@ class Accelerator(Generic[Output]):
         self._examinations = {one.length: one for one in examinations}
         self._open_contexts = open_contexts
         self._eager = eager
-        self._npu_only = npu_only
+        self.npu_only: Final = npu_only
         self.limits: Final = limits
         self._clock = clock
         self.health: Final = Health(clock, what)
@@ -65,6 +65,11 @@ class Accelerator(Generic[Output]):
     def route(self, tokens: int) -> Route | None:
         """Return the route of the shortest length that so many tokens fit in, or None if they fit in none."""
         return shortest(self._routes, tokens)
+
+    def require_cpu_allowed(self, cannot: str) -> None:
+        """Raise NpuRequiredError if the CPU may not do what the NPU cannot, which `cannot` names."""
+        if self.npu_only:
+            raise NpuRequiredError(f"The NPU cannot {cannot}, and the CPU is not allowed to: {self.health.reason}")
 
     def report(self, *, on_npu: int, on_cpu: int) -> NpuReport:
         """Return its state for the status; the numbers are the windows that each backend has computed."""
@@ -146,7 +151,7 @@ class Accelerator(Generic[Output]):
                 pool.first,
                 list(self._examinations.values()),
                 self.limits,
-                npu_only=self._npu_only,
+                npu_only=self.npu_only,
                 clock=self._clock,
             )
             if self._eager:

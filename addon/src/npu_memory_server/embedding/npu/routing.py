@@ -10,7 +10,7 @@ from typing import Final
 
 from ...backend import Backend
 from ...npu.accelerator import Accelerator
-from ...npu.faults import NpuBusyError, NpuFault, NpuRequiredError
+from ...npu.faults import NpuBusyError, NpuFault
 from ...npu.lane import Lane, OpenContext
 from ...npu.pool import ContextPool
 from ...npu.tables import EmbeddingTables, Ids, NpuInput
@@ -62,7 +62,6 @@ class RoutedEncoder:
         """
         self._cpu = cpu
         self._tables = model.tables
-        self._npu_only = npu_only
         known = canaries(model.tokenizer, model.lengths)
         self._confirming = {
             length: examination(length, windows[-1:], model.tables, cpu) for length, windows in known.items()
@@ -102,9 +101,7 @@ class RoutedEncoder:
         """
         encoded = self._on_npu(ids, bulk)
         if encoded is None:
-            if self._npu_only:
-                reason = self.accelerator.health.reason
-                raise NpuRequiredError(f"The NPU cannot answer, and the CPU is not allowed to: {reason}")
+            self.accelerator.require_cpu_allowed("answer")
             encoded = self._on_cpu(ids, bulk)
         with self._counts.lock:
             if encoded.backend is Backend.NPU:

@@ -15,7 +15,7 @@ import onnxruntime as ort
 from ...backend import Backend
 from ...errors import ModelError
 from ...npu.accelerator import Accelerator
-from ...npu.faults import NpuBusyError, NpuFault, NpuLateFault, NpuRequiredError
+from ...npu.faults import NpuBusyError, NpuFault, NpuLateFault
 from ...npu.lane import Lane
 from ...npu.pool import ContextPool
 from ...npu.routes import Route
@@ -28,6 +28,8 @@ from ..cross_encoder import CrossEncoder, stopping
 from ..pace import Expectation
 from .canaries import canaries, examination
 from .context import PairContext
+
+READ = "read what was found"
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +88,6 @@ class RoutedCrossEncoder:
         """
         self._cpu = cpu
         self._tables = model.tables
-        self._npu_only = npu_only
         examined = [
             examination(length, pairs, model.tables, cpu) for length, pairs in canaries(cpu, model.lengths).items()
         ]
@@ -118,7 +119,7 @@ class RoutedCrossEncoder:
         """
         pool = self.accelerator.pool
         if pool is None:
-            self._require_cpu_allowed()
+            self.accelerator.require_cpu_allowed(READ)
             judged = self._cpu.judge(question, texts, until)
         else:
             judged = self._judge_on(pool, question, texts, until)
@@ -155,10 +156,10 @@ class RoutedCrossEncoder:
                 if done:
                     reading.logits[place] = logit
                     continue
-                self._require_cpu_allowed()
-            elif self._npu_only:
+                self.accelerator.require_cpu_allowed(READ)
+            elif self.accelerator.npu_only:
                 if found is not None:
-                    self._require_cpu_allowed()
+                    self.accelerator.require_cpu_allowed(READ)
                 continue  # it is longer than anything the NPU reads, and keeps its place
             reading.logits[place] = self._read_on_cpu(reading, pair)
 
@@ -196,11 +197,6 @@ class RoutedCrossEncoder:
             if perf_counter() + self._cpu.predict(pair) > reading.until:
                 return None
             return self._cpu.read(pair, reading.options)
-
-    def _require_cpu_allowed(self) -> None:
-        if self._npu_only:
-            reason = self.accelerator.health.reason
-            raise NpuRequiredError(f"The NPU cannot read what was found, and the CPU is not allowed to: {reason}")
 
     def _open_context(self, model: PairModel, core: CoreMask, length: int) -> PairContext:
         return model.open_context(core, self._canaries[length], length)
