@@ -142,6 +142,8 @@ class EmulatedServer:
                 self._process.kill()
                 self._process.wait()
                 raise
+            if self._process.returncode != 0:
+                raise RuntimeError(f"it ended with {self._process.returncode}: {self.log.read_text()}")
 
 
 def board_root(environment: Path, folder: Path) -> Path:

@@ -15,11 +15,12 @@ from functools import partial
 import logging
 from pathlib import Path
 import sys
-from typing import Any
+from typing import Any, NoReturn
 
 from .asking import RecallDefaults
 from .cli import asking, benchmarking, correcting, evaluating, examining, importing, keeping, models, proposing, serving
 from .cli.arguments import build_parser
+from .cli.leaving import leave
 from .cli.opening import open_memory, reach_memories
 from .errors import InvalidRequestError, NpuMemoryError
 from .npu.settings import NpuSettings
@@ -219,5 +220,10 @@ def _picked(given: Mapping[str, Any], names: Sequence[str]) -> dict[str, Any]:
     return {name: given[name] for name in names if name in given}
 
 
+def command() -> NoReturn:
+    """Run one command, and end the process."""
+    leave(main())
+
+
 if __name__ == "__main__":
-    sys.exit(main())
+    command()
