@@ -20,7 +20,7 @@ LAYERS = [
     {"context"},
     {"saving"},
     {"loading", "lookup", "indexes", "inference", "backlog"},
-    {"transactions"},
+    {"transactions", "moving"},
     {"recalling", "correcting", "deriving", "indexing", "showing"},
     {"asking", "removing", "vectorizing"},
     {"memory"},

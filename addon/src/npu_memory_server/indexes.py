@@ -20,6 +20,7 @@ from .retrieval.retriever import Retriever, Vector
 from .store import memories
 from .store.database import storage_errors
 from .store.memories import Addition, Removal, StoredRecord
+from .store.vectors import StoredVector
 
 Result = TypeVar("Result")
 
@@ -44,6 +45,7 @@ class Indexes:
         self._retriever = loaded.retriever
         self._comparable = loaded.comparable
         self._count_tokens = count_tokens
+        self.tokens = loaded.tokens
         self._lookup = Lookup(loaded.reader, loaded.retriever, count_tokens)
         self._lock = threading.Lock()
 
@@ -156,14 +158,21 @@ class Indexes:
         with self._lock:
             self._retriever.put_vector(slot, vector)
 
-    def reread(self, slots: Sequence[int]) -> None:
-        """Show these memories as they are in the database from now on: it says something else of them."""
+    def embedded(self, made: Sequence[StoredVector]) -> None:
+        """Read the token vectors of memories from the database, and show long ones as they are there now.
+
+        To be called behind the commit and before any other, since they may be moved to a file by the next one.
+        """
         with self._lock:
-            self._lookup.discard(slots)
+            for one in made:
+                self.tokens.embedded_anew(one.slot)
+            self._lookup.discard(one.slot for one in made if one.windows > 1)
 
     def faults(self, pending: AbstractSet[int]) -> list[str]:
         """Return what is wrong with the database or between it and the indexes. Raises `StorageError`."""
-        return self.read(lambda reader: faults(reader, self._retriever, self._comparable, pending))
+        return self.read(
+            lambda reader: faults(reader, self._retriever, self._comparable, pending) + self.tokens.faults(reader)
+        )
 
     def close(self) -> None:
         """Let go of the database."""

@@ -14,7 +14,7 @@ import threading
 from time import monotonic
 from typing import TypeVar
 
-from . import saving
+from . import moving, saving
 from .indexes import Indexes
 from .saving import Reached
 from .store import changes, memories, vectors
@@ -75,6 +75,8 @@ class IndexKeeper:
         else:
             self._caught_up.set()
         self._saving: asyncio.Task[bool] | None = None
+        self._moving: asyncio.Task[bool] | None = None
+        self._closing = threading.Event()
         self._task = asyncio.create_task(self._run(), name="npu-memory-indexing")
 
     @property
@@ -103,12 +105,14 @@ class IndexKeeper:
 
     async def close(self) -> None:
         """Stop; what is not saved is caught up with at the next start. What was forgotten leaves the file before."""
+        self._closing.set()
         self._task.cancel()
         with contextlib.suppress(asyncio.CancelledError):
             await self._task
         timer = asyncio.get_running_loop().call_later(LAST_CHANCE_SECONDS, self._stopping.set)
-        if self._saving is not None and not self._saving.done():
-            await self._saving
+        for task in (self._moving, self._saving):
+            if task is not None and not task.done():
+                await task
         if self._forgotten and self._indexes.is_large and self._caught_up.is_set():
             await self._save()
         timer.cancel()
@@ -116,10 +120,11 @@ class IndexKeeper:
         await asyncio.to_thread(self._thread.shutdown)
 
     async def save(self) -> bool:
-        """Save the indexes now; returns whether that worked."""
+        """Save the indexes now, and move what is due; returns whether that worked."""
         if self._saving is None or self._saving.done():
             self._saving = asyncio.create_task(self._save(), name="npu-memory-saving")
-        return await asyncio.shield(self._saving)
+        saved = await asyncio.shield(self._saving)
+        return saved and (not self._caught_up.is_set() or await self._move())
 
     async def _run(self) -> None:
         if not self._caught_up.is_set():
@@ -132,6 +137,26 @@ class IndexKeeper:
             await asyncio.sleep(TICK_SECONDS)
             if self._is_due():
                 await self.save()
+            elif self._indexes.is_large and monotonic() >= self._not_before:
+                await self._move()
+
+    async def _move(self) -> bool:
+        """Move token vectors into files; returns whether that worked."""
+        if self._moving is None or self._moving.done():
+            self._moving = asyncio.create_task(self._move_all(), name="npu-memory-moving")
+        return await asyncio.shield(self._moving)
+
+    async def _move_all(self) -> bool:
+        """Runs to its end or until `_closing`."""
+        try:
+            await moving.move(self._indexes, self._writer, self._work, self._between_moves)
+        except Exception as error:  # noqa: BLE001 - the database has them still, whatever it was
+            self._not_before = monotonic() + AGAIN_SECONDS
+            if not self._closing.is_set():
+                reason = error.strerror if isinstance(error, OSError) else type(error).__name__
+                LOGGER.warning("Token vectors could not be moved and will be later: %s", reason)
+            return False
+        return True
 
     def _is_due(self) -> bool:
         now = monotonic()
@@ -229,6 +254,12 @@ class IndexKeeper:
         self._let_questions_pass()
         if self._stopping.is_set():
             raise saving.StoppedError("the memory is being closed")
+
+    def _between_moves(self) -> None:
+        """Runs on this keeper's thread. Raises `StoppedError`: what was not moved stays in the database."""
+        if self._closing.is_set():
+            raise saving.StoppedError("the memory is being closed")
+        self._between()
 
     def _read(self, work: Callable[[sqlite3.Connection], Result]) -> Result:
         return self._indexes.read(work)

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence, Set as AbstractSet
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from functools import partial
 from pathlib import Path
 import sqlite3
 
@@ -29,6 +28,7 @@ from .store.database import (
     truncate_log,
 )
 from .store.memories import StoredRecord
+from .store.token_files import TokenFiles
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +45,7 @@ class Loaded:
     reader: sqlite3.Connection
     background: sqlite3.Connection
     retriever: Retriever
+    tokens: TokenFiles
     instance: str
     embedder_number: int
     comparable: tuple[int, ...]
@@ -76,11 +77,12 @@ def load(path: Path, embedder: Embedder, weights: Weights | None = None) -> Load
             opened.append(reader)
             background = open_reader(path)
             opened.append(background)
-            fetch_tokens = partial(vectors.tokens, reader, embedders=comparable, reduced=REDUCED)
+            tokens = TokenFiles(path.parent, reader, (space, comparable), REDUCED)
+            tokens.open(connection)
             name = None
             if memories.total(connection) < saving.LARGE:
                 changes.start_anew(connection)
-                retriever = Retriever(embedder.dimensions, fetch_tokens, weights)
+                retriever = Retriever(embedder.dimensions, tokens.fetch, weights)
                 for stored in memories.every(connection):
                     retriever.add(indexed(stored))
                 for slot, vector in vectors.every(connection, comparable, embedder.dimensions):
@@ -88,18 +90,22 @@ def load(path: Path, embedder: Embedder, weights: Weights | None = None) -> Load
                 reached = Reached(changes.newest(connection))
             else:
                 name = changes.saved_name(connection)
-                restored = saving.restore(path.parent, name, embedder.fingerprint, fetch_tokens, weights)
+                restored = saving.restore(path.parent, name, embedder.fingerprint, tokens.fetch, weights)
                 newest = changes.newest(connection)
                 if restored is not None and restored[1].change <= newest:
                     retriever, reached = restored
                 else:
-                    retriever, reached = Retriever(embedder.dimensions, fetch_tokens, weights), Reached(newest, 0)
+                    retriever, reached = Retriever(embedder.dimensions, tokens.fetch, weights), Reached(newest, 0)
             unembedded = vectors.missing(connection, number)
             connection.execute("COMMIT")
             saving.remove_others(path.parent, name)
+            tokens.remove_others()
+            tokens.erase_gone(connection)
             if expired:
                 truncate_log(connection)
-        return Loaded(connection, reader, background, retriever, instance, number, comparable, reached, unembedded)
+        return Loaded(
+            connection, reader, background, retriever, tokens, instance, number, comparable, reached, unembedded
+        )
     except (ValueError, OverflowError) as error:
         close_untouched(path, opened)
         raise damaged(path, "a memory in it cannot be read") from error

@@ -311,7 +311,7 @@ class Memory:
         if now - self._last_asked < IDLE_SECONDS:
             return Prepared(id=request_id, woken=False)
         self._last_asked = now
-        files = [*saving.index_files(self._path.parent), self._path]
+        files = [*saving.index_files(self._path.parent), self._path, *self._indexes.tokens.paths()]
         await asyncio.gather(
             asyncio.to_thread(wake_files, files),
             self._recaller.recall(waking_question(self._defaults), perf_counter() + WAKING_SECONDS),
@@ -374,7 +374,10 @@ class Memory:
         return self._indexes.is_large
 
     async def save_indexes(self) -> bool:
-        """Save the indexes of a large memory now instead of in time; returns whether that worked."""
+        """Save the indexes and move the token vectors of a large memory now instead of in time.
+
+        Returns whether that worked.
+        """
         return await self._keeper.save()
 
     async def embedded(self) -> None:

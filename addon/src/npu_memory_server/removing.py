@@ -43,6 +43,7 @@ class Remover:
         """
         removal = await self._transactions.write(removing, self._indexes.remove)
         self._keeper.forgotten()
+        await self._transactions.write_alone(self._indexes.tokens.erase_gone)
         if not await self._transactions.write_alone(truncate_log) and self._truncating is None:
             self._truncating = asyncio.create_task(self._truncate_later(), name="npu-memory-truncate")
         return removal.removed

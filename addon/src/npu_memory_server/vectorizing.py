@@ -122,7 +122,7 @@ class Vectorizer:
         try:
             await self._transactions.write(
                 lambda connection: self._store(connection, made),
-                lambda _: self._indexes.reread([one.slot for one in made if one.windows > 1]),
+                lambda _: self._indexes.embedded(made),
             )
         except NpuMemoryError as error:
             LOGGER.warning(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 import json
 import os
@@ -108,6 +108,27 @@ def read_arrays(path: Path) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
     except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         raise DamagedFileError(f"the file cannot be read ({type(error).__name__})") from error
     return content["header"], arrays
+
+
+def read_some(path: Path, names: Collection[str]) -> tuple[dict[str, Any], dict[str, NDArray[Any]], dict[str, int]]:
+    """Return the header, the arrays of these names, checked and copied, and where in the file each array begins.
+
+    Raises `DamagedFileError`, also where there is no file; the other arrays are not looked at.
+    """
+    try:
+        with path.open("rb") as stream:
+            content = _content(stream)
+            arrays: dict[str, NDArray[Any]] = {}
+            for array in content["arrays"]:
+                if array["name"] in names:
+                    stream.seek(array["start"])
+                    read = stream.read(_size(array))
+                    if zlib.crc32(read) != array["checksum"]:
+                        raise DamagedFileError("an array has changed")
+                    arrays[array["name"]] = np.frombuffer(read, array["dtype"]).reshape(array["shape"])
+            return content["header"], arrays, {array["name"]: int(array["start"]) for array in content["arrays"]}
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
+        raise DamagedFileError(f"the file cannot be read ({type(error).__name__})") from error
 
 
 def _content(stream: BinaryIO) -> dict[str, Any]:

@@ -96,6 +96,16 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
     ),
     # In how many windows a long text was read; not known of those that have their vectors already.
     ("ALTER TABLE memory ADD COLUMN windows INTEGER",),
+    # Token vectors that lie in files of their own, `tokens` is then empty, not NULL. What of them has to be
+    # overwritten since its memory was forgotten; and the vectors whose tokens are not in a file.
+    (
+        "CREATE TABLE token_file (number INTEGER PRIMARY KEY, name TEXT NOT NULL) STRICT",
+        "CREATE TABLE token_gone (slot INTEGER PRIMARY KEY) STRICT",
+        """CREATE TRIGGER vector_removed AFTER DELETE ON vector
+            WHEN EXISTS (SELECT 1 FROM token_file)
+            BEGIN INSERT OR IGNORE INTO token_gone VALUES (old.slot); END""",
+        "CREATE INDEX vector_unmoved ON vector (slot) WHERE length(tokens) > 0",
+    ),
 )
 
 

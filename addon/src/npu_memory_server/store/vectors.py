@@ -60,9 +60,7 @@ def put(connection: sqlite3.Connection, embedder: int, vectors: Sequence[StoredV
 
 def every(connection: sqlite3.Connection, embedders: Sequence[int], dimensions: int) -> Iterator[tuple[int, Vector]]:
     """Yield (`slot`, float32 [dimensions]) of all vectors that these embedders made and that have the dimensions."""
-    rows = connection.execute(
-        f"SELECT slot, vector FROM vector WHERE {_made_by(embedders)} AND tokens IS NOT NULL ORDER BY slot", embedders
-    )
+    rows = connection.execute(f"SELECT slot, vector FROM vector WHERE {_made_by(embedders)} ORDER BY slot", embedders)
     return ((slot, np.frombuffer(blob, "<f4")) for slot, blob in rows if len(blob) == dimensions * 4)
 
 
@@ -73,8 +71,7 @@ def by_slot(
     for start in range(0, len(slots), SLOTS_A_QUERY):
         some = [int(slot) for slot in slots[start : start + SLOTS_A_QUERY]]
         rows = connection.execute(
-            f"SELECT slot, vector FROM vector WHERE slot IN ({', '.join('?' * len(some))}) "
-            f"AND {_made_by(embedders)} AND tokens IS NOT NULL",
+            f"SELECT slot, vector FROM vector WHERE slot IN ({', '.join('?' * len(some))}) AND {_made_by(embedders)}",
             (*some, *embedders),
         )
         for slot, blob in rows:
@@ -101,24 +98,19 @@ def slots_with_vector(connection: sqlite3.Connection, embedders: Sequence[int]) 
     return {row[0] for row in connection.execute(f"SELECT slot FROM vector WHERE {_made_by(embedders)}", embedders)}
 
 
-def tokens(
-    connection: sqlite3.Connection, slots: NDArray[np.int64], embedders: Sequence[int], reduced: int
-) -> tuple[TokenVectors, NDArray[np.intp]]:
-    """Return the token vectors of these slots that these embedders made, and how many each of the slots has.
+def tokens(connection: sqlite3.Connection, slots: Sequence[int], embedders: Sequence[int], reduced: int) -> list[bytes]:
+    """Return the token vectors of each of these slots, int8 [tokens, reduced], that one of these embedders made.
 
-    They are int8 [tokens, reduced], in the order of the slots.
+    They are empty where there are none, or where they are in a file.
     """
-    found: dict[int, bytes] = {}
-    wanted = slots.tolist()
-    for start in range(0, len(wanted), SLOTS_A_QUERY):
-        some = wanted[start : start + SLOTS_A_QUERY]
+    found: dict[int, bytes | None] = {}
+    for start in range(0, len(slots), SLOTS_A_QUERY):
+        some = slots[start : start + SLOTS_A_QUERY]
         query = (
             f"SELECT slot, tokens FROM vector WHERE slot IN ({', '.join('?' * len(some))}) AND {_made_by(embedders)}"
         )
         found.update(connection.execute(query, (*some, *embedders)))
-    blobs = [blob if blob and len(blob) % reduced == 0 else b"" for blob in map(found.get, wanted)]
-    counts = np.array([len(blob) // reduced for blob in blobs], np.intp)
-    return np.frombuffer(b"".join(blobs), np.int8).reshape(-1, reduced), counts
+    return [blob if blob and len(blob) % reduced == 0 else b"" for blob in map(found.get, slots)]
 
 
 def _made_by(embedders: Sequence[int]) -> str:
