@@ -313,14 +313,10 @@ def count(connection: sqlite3.Connection, filters: Filter) -> int:
 
 def overview(connection: sqlite3.Connection, limit: int) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """Return the first `limit` of the scopes, and of the speakers, of all memories, by the alphabet."""
-    scopes, speakers = (
-        tuple(row[0] for row in connection.execute(f"{query} ORDER BY 1 LIMIT ?", (limit,)))
-        for query in (
-            "SELECT DISTINCT scope FROM memory",
-            "SELECT DISTINCT speaker FROM memory WHERE speaker IS NOT NULL",
-        )
-    )
-    return scopes, speakers
+    pairs = connection.execute("SELECT DISTINCT scope, speaker FROM memory").fetchall()  # one pass over the table
+    scopes = sorted({scope for scope, _ in pairs})
+    speakers = sorted({speaker for _, speaker in pairs if speaker is not None})
+    return tuple(scopes[:limit]), tuple(speakers[:limit])
 
 
 def instance_id(connection: sqlite3.Connection) -> str:

@@ -26,6 +26,7 @@ class NpuMemoryPanel extends HTMLElement {
     this._filters = { text: "", scope: EVERYTHING, speaker: EVERYTHING, kind: EVERYTHING, past: false };
     this._state = STATES[0];
     this._choices = { scopes: [], speakers: [] };
+    this._isOffered = false; // what there is to choose from is asked for once: it costs a look at every memory
     this._shown = [];
     this._selected = new Map();
     this._asked = 0; // answers to older questions come too late
@@ -95,6 +96,7 @@ class NpuMemoryPanel extends HTMLElement {
 
   async _loadServers() {
     const asked = ++this._asked;
+    this._isOffered = false;
     this._wait();
     try {
       const { servers } = await this._hass.callWS({ type: "npu_memory/servers" });
@@ -124,6 +126,7 @@ class NpuMemoryPanel extends HTMLElement {
     this._server = id;
     Object.assign(this._filters, { scope: EVERYTHING, speaker: EVERYTHING });
     this._choices = { scopes: [], speakers: [] };
+    this._isOffered = false;
     this._showTools();
     this._load();
   }
@@ -254,7 +257,7 @@ class NpuMemoryPanel extends HTMLElement {
       ...(kind && { kind }),
     };
     if (text) return this._ask("memories/search", { ...filters, text });
-    const page = await this._ask("memories/list", { ...filters, overview: !part.cursor, ...part });
+    const page = await this._ask("memories/list", { ...filters, overview: !this._isOffered, ...part });
     if (page.scopes) this._offer(page.scopes, page.speakers);
     return page;
   }
@@ -265,10 +268,9 @@ class NpuMemoryPanel extends HTMLElement {
 
   /** Offer the filters that there are memories for; not while somebody is at the filters. */
   _offer(scopes, speakers) {
-    const offered = { scopes, speakers };
-    if (JSON.stringify(offered) === JSON.stringify(this._choices)) return;
     if (this._tools.contains(this.shadowRoot.activeElement)) return;
-    this._choices = offered;
+    this._isOffered = true;
+    this._choices = { scopes, speakers };
     this._showTools();
   }
 
