@@ -54,7 +54,8 @@ class Line:
                 if self.peak_mib > self._memory_mib:
                     raise WayError(f"took more than {self._memory_mib / 1024:.0f} GiB of memory to {request['do']}")
                 if not reading.done() and perf_counter() > limit:
-                    raise WayError(f"took more than {_length(seconds)} to {request['do']}")
+                    worked = f"{_length(self._cpu_seconds())} of them computing"
+                    raise WayError(f"took more than {_length(seconds)} to {request['do']}, {worked}")
             answered = reading.result()
         except (ValueError, WayError) as error:
             await self.end()
@@ -82,6 +83,14 @@ class Line:
             return next(int(line.split()[1]) / 1024 for line in lines if line.startswith("VmRSS"))
         return 0.0
 
+    def _cpu_seconds(self) -> float:
+        """Return what the process has computed; it is niced, and others may have had the machine."""
+        with suppress(OSError):
+            # proc(5): the name in brackets may hold spaces; utime and stime are the 14th and 15th field.
+            fields = Path(f"/proc/{self._process.pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()
+            return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+        return 0.0
+
     async def end(self) -> None:
         """End the process and what it has started."""
         with suppress(ProcessLookupError):
@@ -94,7 +103,7 @@ class Line:
 
 
 def _length(seconds: float) -> str:
-    return f"{seconds / 60:g} min" if seconds >= 120 else f"{seconds:g} s"
+    return f"{seconds / 60:.3g} min" if seconds >= 120 else f"{seconds:.3g} s"
 
 
 def _ending(code: int) -> str:

@@ -6,6 +6,7 @@ from dataclasses import asdict, replace
 import json
 import os
 from pathlib import Path
+import re
 import subprocess
 import sys
 import textwrap
@@ -181,7 +182,11 @@ async def test_who_builds_too_long_is_left_out_there_and_at_every_larger_size(tm
     small = await built(tmp_path, PEER, documents(tmp_path, "never"), limits, None)
     large = await built(tmp_path, PEER, documents(tmp_path, "red kettle", size=20_000), LIMITS, Smaller(2, small))
 
-    assert small.left_out == "took more than 0.5 s to build (at 2 memories)"
+    assert small.left_out is not None
+    # How much of it the way had a processor for: others may have had the machine.
+    assert re.fullmatch(
+        r"took more than 0\.5 s to build, [0-9.e-]+ s of them computing \(at 2 memories\)", small.left_out
+    )
     assert large.left_out == small.left_out
     assert not folder_of(tmp_path, PEER, 2).exists()
     assert not folder_of(tmp_path, PEER, 20_000).exists()
