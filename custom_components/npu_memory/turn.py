@@ -83,6 +83,7 @@ class Turn:
             budget_ms=max(1.0, options.budget_ms * SERVERS_SHARE),
             allow_secrets=options.allow_secrets,
             without_session=self.session if has_history else None,
+            with_context=False,
         )
 
     def choose(self, memories: Iterable[MemoryItem], known: Collection[str], top_k: int) -> list[MemoryItem]:

@@ -282,7 +282,8 @@ class RecallRequest(Message):
     Without `top_k`, `strategy`, `reranker`, `max_tokens` or `diversity` the server's own settings hold. `max_tokens`
     bounds the context, in tokens of the embedder. Secrets are masked unless `allow_secrets`. With `explain` every
     memory says why it was chosen. With `diversity` a memory that is like a better one comes later, or not at all. What
-    was said in `without_session` is left out: whoever asks has it at hand.
+    was said in `without_session` is left out: whoever asks has it at hand. Without `with_context` the answer has the
+    memories alone, for whoever makes a text of them in a way of its own.
     """
 
     event_type: ClassVar[str] = "memory-recall"
@@ -301,6 +302,7 @@ class RecallRequest(Message):
     explain: bool = False
     diversity: float | None = field(default=None, metadata=between(0, 1))
     without_session: str | None = field(default=None, metadata=characters())
+    with_context: bool = True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -221,6 +221,15 @@ async def test_what_was_said_in_a_session_is_left_out_for_whoever_has_it_at_hand
         assert {found.id for found in answer.memories} == ids
 
 
+async def test_whoever_makes_a_text_of_the_memories_gets_the_same_ones_without_the_context(household: Memory) -> None:
+    for question in ("When does the recycling go out?", "Who is the plumber?"):
+        whole = await ask(household, question, top_k=15)
+        alone = await ask(household, question, top_k=15, with_context=False)
+        assert whole.context
+        assert alone.memories == whole.memories
+        assert (alone.context, alone.left_out) == ("", ())
+
+
 async def test_recent_is_the_newest_whatever_is_asked(
     tmp_path: Path, open_memory: OpenMemory, embedder: OnnxEmbedder
 ) -> None:

@@ -51,6 +51,7 @@ def question_of(request: RecallRequest, defaults: RecallDefaults) -> Question:
         explain=request.explain,
         diversity=defaults.diversity if request.diversity is None else request.diversity,
         without_session=request.without_session,
+        with_context=request.with_context,
     )
 
 

@@ -9,7 +9,7 @@ from itertools import islice
 import sqlite3
 from time import perf_counter
 
-from .context.packing import pack, repeats
+from .context.packing import Packed, pack, repeats
 from .context.secrets import secrets_of
 from .context.shown import Count, Shown, show
 from .records import indexed_text, milliseconds
@@ -21,6 +21,7 @@ from .wire import LeftOut, MemoryItem, Why
 
 MAX_KEPT = 4096
 """About 10 MB of spoken memories: in a household it is the same few hundred that are found again and again."""
+NOTHING_PACKED = Packed("", ())
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +74,9 @@ class Lookup:
                 ranked.setdefault(shown[slot].item.id, (shown[slot], score))
         best = self._as_allowed(list(ranked.values())[: question.top_k], question)
         whys = self._whys(found, best) if question.explain else {}
-        packed = pack(best, question.max_tokens, self._count_tokens, partial(self._around, question, best))
+        packed = NOTHING_PACKED
+        if question.with_context:
+            packed = pack(best, question.max_tokens, self._count_tokens, partial(self._around, question, best))
         return Answer(
             tuple(replace(one.item, score=round(score, 4), why=whys.get(one.slot)) for one, score in best),
             packed.context,

@@ -16,7 +16,8 @@ class Question:
     """A question to the indexes; `lexical` are the scores that were looked up while the vectors were made.
 
     `asked_at` is aware: the days that the question speaks of are those of its time zone. `max_tokens` and
-    `allow_secrets` are for the context that is made of what is found. With `explain` it says why.
+    `allow_secrets` are for the context that is made of what is found, unless it is to be without. With `explain` it
+    says why.
     """
 
     text: str
@@ -33,6 +34,7 @@ class Question:
     explain: bool = False
     diversity: float = 0.0
     without_session: str | None = None
+    with_context: bool = True
     lexical: Scores | Hits | None = None
     vectors: QuestionVectors | None = None
 
