@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Sequence
 from pathlib import Path
 import sqlite3
+from typing import Any
 
 import pytest
 
@@ -12,7 +13,7 @@ from npu_memory_server.lookup import Answer, Lookup
 from npu_memory_server.memory import Memory
 from npu_memory_server.records import Record
 from npu_memory_server.retrieval.question import Question
-from npu_memory_server.store import memories
+from npu_memory_server.store import memories, vectors
 from npu_memory_server.wire import Context, ForgetRequest, RecallRequest, RememberRequest
 from tests.server.conftest import OpenMemory
 
@@ -30,7 +31,7 @@ async def said(memory: Memory, text: str, **fields: str) -> str:
 
 @pytest.fixture
 def read(monkeypatch: pytest.MonkeyPatch) -> list[int]:
-    """Return the slots that questions had to read from the database."""
+    """Return the slots that questions had to read from the database; before the memory is opened."""
     read: list[int] = []
     asking: list[Question] = []
     by_slot, answer = memories.by_slot, Lookup.answer
@@ -47,7 +48,15 @@ def read(monkeypatch: pytest.MonkeyPatch) -> list[int]:
         finally:
             asking.pop()
 
+    tokens = vectors.tokens
+
+    def reading_tokens(connection: sqlite3.Connection, slots: Sequence[int], **options: Any) -> Any:
+        if asking:
+            read.extend(slots)
+        return tokens(connection, slots, **options)
+
     monkeypatch.setattr(memories, "by_slot", reading)
+    monkeypatch.setattr(vectors, "tokens", reading_tokens)
     monkeypatch.setattr(Lookup, "answer", answering)
     return read
 
@@ -61,7 +70,7 @@ async def test_the_first_question_after_a_start_reads_nothing(
     assert read == []
 
 
-async def test_what_was_just_said_is_ready_for_the_next_question(memory: Memory, read: list[int]) -> None:
+async def test_what_was_just_said_is_ready_for_the_next_question(read: list[int], memory: Memory) -> None:
     await said(memory, "The spare key is under the blue flowerpot.")
     await memory.embedded()
     assert [one.text for one in (await ask(memory, "where is the spare key")).memories]

@@ -89,8 +89,9 @@ class Indexes:
             missing, moment = self._lookup.missing(slots, make_room=make_room)
         records = self.read(lambda reader: memories.by_slot(reader, missing))
         shown = {slot: show(slot, record, self._count_tokens) for slot, record in records.items()}
-        with self._lock:
+        with self._lock, storage_errors("The database could not be read"):
             self._lookup.keep(shown, moment)
+            self._retriever.read_ahead(shown)
 
     def read(self, work: Callable[[sqlite3.Connection], Result]) -> Result:
         """Return what `work` reads from the database; no question waits for it. Raises `StorageError`."""

@@ -52,6 +52,10 @@ class TokenReranker:
         """Let go of a memory that is gone or was embedded anew."""
         self._tokens.discard(row)
 
+    def read_ahead(self, rows: Rows) -> None:
+        """Have the token vectors of `rows` at hand."""
+        self._tokens.get(rows, self._catalog.slots[rows])
+
     def rerank(
         self,
         asked: tuple[str, str | None],

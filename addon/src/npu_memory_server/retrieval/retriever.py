@@ -184,6 +184,11 @@ class Retriever:
             self._touch(row)
             self._parts.reranker.discard(row)
 
+    def read_ahead(self, slots: Iterable[int]) -> None:
+        """Have the token vectors of memories at hand before a question compares them."""
+        rows = [row for row in map(self._parts.catalog.row, slots) if row is not None]
+        self._parts.reranker.read_ahead(np.array(rows, np.intp))
+
     def set_current(self, slot: int, *, current: bool) -> None:
         """Note that a memory was corrected, or that it holds again."""
         if (row := self._parts.catalog.row(slot)) is not None:
