@@ -321,7 +321,8 @@ class Why:
     with the question; None if that leg was not asked. The `contributions` add up to the score from which the relevance
     is made. `place` is the place before the reranker, from 1, and `rerank` what the reranker itself has given; None if
     it did not look at it. `outdated`: it was corrected and counts less. `corrects`: it has corrected this memory of the
-    answer, and so stands before it. `repeats`: those of the answer that say the same.
+    answer, and so stands before it; `perhaps_corrects`: it may have, and is newer. `repeats`: those of the answer that
+    say the same.
     """
 
     lexical: float | None = None
@@ -331,6 +332,7 @@ class Why:
     rerank: float | None = None
     outdated: bool = False
     corrects: str | None = field(default=None, metadata=IDENTIFIER)
+    perhaps_corrects: str | None = field(default=None, metadata=IDENTIFIER)
     repeats: tuple[str, ...] = field(default=(), metadata={**IDENTIFIER, "items": MAX_TOP_K})
 
 

@@ -20,6 +20,7 @@ from .retrieval.fitting import ASSISTANT, Candidate, Said
 from .retrieval.likeness import STEM, are_alike, rarity
 from .retrieval.retriever import Retriever
 from .retrieval.statements import about, statement
+from .retrieval.suspecting import suspected
 from .retrieval.values import language_of
 from .right_of_way import RightOfWay
 from .store import corrections as store, memories
@@ -147,10 +148,21 @@ class Corrector:
         terms = said.statement.terms.union(*(one.said.statement.terms for one in current))
         frequencies, total = self._indexes.search(lambda retriever: (retriever.frequencies(terms), len(retriever)))
         slots = {old.id: slot for slot, (_, old) in candidates.items()}
-        return [
+
+        def rare(term: str) -> float:
+            return rarity(frequencies[term], total)
+
+        decisions = [
             Decision(slots[one.corrected_id], stored.slot, one.confidence, one.reason, one.closes)
-            for one in corrections(said, current, lambda term: rarity(frequencies[term], total))
+            for one in corrections(said, current, rare)
         ]
+        if (doubt := suspected(said, current, rare)) is not None:
+            slot = slots[doubt.corrected_id]
+            if slot not in {one.old_slot for one in decisions}:
+                decisions.append(
+                    Decision(slot, stored.slot, doubt.confidence, doubt.reason, closes=False, is_suspected=True)
+                )
+        return decisions
 
     def _load(self, reader: sqlite3.Connection, slots: Sequence[int]) -> dict[int, tuple[StoredRecord, Said]]:
         records = memories.by_slot(reader, slots)

@@ -14,14 +14,20 @@ from .context.secrets import secrets_of
 from .context.shown import Count, Shown, show
 from .records import indexed_text, milliseconds
 from .retrieval.diversity import CANDIDATES
+from .retrieval.moments import asks_back
 from .retrieval.question import Found, Question
 from .retrieval.retriever import Retriever
-from .store import memories
-from .wire import LeftOut, MemoryItem, Why
+from .store import corrections, memories
+from .wire import LeftOut, MemoryItem, Strategy, Why
 
 MAX_KEPT = 4096
 """About 10 MB of spoken memories: in a household it is the same few hundred that are found again and again."""
 NOTHING_PACKED = Packed("", ())
+
+NEAR = 5
+"""Among so many of the best one may go before another: what a question has among its first five stays among them."""
+NEAR_SHARE = 0.05
+"""What the newer one of them has to have of the relevance of the older one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +54,7 @@ class Lookup:
         self._kept: dict[int, Shown] = {}
         self._slots: dict[str, int] = {}
         self._discarded = 0
+        self._perhaps: dict[int, tuple[int, ...]] = {}
 
     def answer(self, question: Question) -> Answer:
         """Return what answers a question, at most `top_k` memories. Raises `sqlite3.Error`."""
@@ -66,14 +73,20 @@ class Lookup:
             found = self._retriever.varied(found, question.diversity, question.top_k)
         shown = self._get(found.slots)
         ranked: dict[str, tuple[Shown, float]] = {}
-        for slot, score in zip(found.slots, found.scores, strict=True):
+        perhaps: dict[int, str] = {}
+        for place, (slot, score) in enumerate(zip(found.slots, found.scores, strict=True)):
             if slot in shown:
+                maybe = self._perhaps_correction(place, found, shown, question)
+                if maybe is not None and maybe.item.id not in ranked:
+                    perhaps[maybe.slot] = shown[slot].item.id
+                    for newer in (*reversed(self._corrections(maybe, question)), maybe):
+                        ranked.setdefault(newer.item.id, (newer, score))
                 # The memory that holds now comes before the one that it has corrected, found by the question or not.
                 for newer in reversed(self._corrections(shown[slot], question)):
                     ranked.setdefault(newer.item.id, (newer, score))
                 ranked.setdefault(shown[slot].item.id, (shown[slot], score))
         best = self._as_allowed(list(ranked.values())[: question.top_k], question)
-        whys = self._whys(found, best) if question.explain else {}
+        whys = self._whys(found, best, perhaps) if question.explain else {}
         packed = NOTHING_PACKED
         if question.with_context:
             packed = pack(best, question.max_tokens, self._count_tokens, partial(self._around, question, best))
@@ -87,8 +100,8 @@ class Lookup:
             (perf_counter() - began) * 1000,
         )
 
-    def _whys(self, found: Found, best: Sequence[tuple[Shown, float]]) -> dict[int, Why]:
-        """Return why each memory of an answer is in it, by slot."""
+    def _whys(self, found: Found, best: Sequence[tuple[Shown, float]], perhaps: Mapping[int, str]) -> dict[int, Why]:
+        """Return why each memory of an answer is in it, by slot; `perhaps` are the ids that some go before."""
         by_slot = dict(zip(found.slots, found.whys, strict=True))
         shown = [one for one, _ in best]
         corrected = {one.record.superseded_by: one.item.id for one in reversed(shown)}
@@ -97,6 +110,7 @@ class Lookup:
                 by_slot.get(one.slot, Why()),
                 outdated=one.record.valid_to is not None,
                 corrects=corrected.get(one.item.id),
+                perhaps_corrects=perhaps.get(one.slot),
                 repeats=tuple(other.item.id for other in shown if other is not one and repeats(one, other)),
             )
             for one in shown
@@ -106,6 +120,7 @@ class Lookup:
         """Let go of memories that have changed or are gone."""
         for slot in slots:
             self._discarded += 1
+            self._perhaps.pop(slot, None)
             if (gone := self._kept.pop(slot, None)) is not None:
                 del self._slots[gone.record.id]
 
@@ -134,6 +149,30 @@ class Lookup:
             records = memories.by_slot(self._reader, missing)
             self._keep({slot: show(slot, record, self._count_tokens) for slot, record in records.items()})
         return {slot: self._kept[slot] for slot in slots if slot in self._kept}
+
+    def _perhaps_correction(
+        self, place: int, found: Found, shown: Mapping[int, Shown], question: Question
+    ) -> Shown | None:
+        """Return what perhaps corrects a memory that still holds, the surest of those that were found near the top.
+
+        None if the question asks how it was.
+        """
+        old = found.slots[place]
+        if place >= NEAR or shown[old].record.superseded_by is not None or not self._doubts(found.slots[:NEAR])[old]:
+            return None
+        enough = found.scores[place] * NEAR_SHARE
+        near = {slot for slot, score in zip(found.slots[:NEAR], found.scores[:NEAR], strict=True) if score >= enough}
+        newer = next((shown[slot] for slot in self._perhaps[old] if slot in near and slot in shown), None)
+        return None if newer is None or asks_back(question.text, question.asked_at) else newer
+
+    def _doubts(self, slots: Sequence[int]) -> Mapping[int, tuple[int, ...]]:
+        """Return what perhaps corrects each of `slots`, surest first."""
+        missing = [slot for slot in slots if slot not in self._perhaps]
+        if missing:
+            if len(self._perhaps) + len(missing) > MAX_KEPT:
+                self._perhaps = {slot: self._perhaps[slot] for slot in slots if slot in self._perhaps}
+            self._perhaps |= dict.fromkeys(missing, ()) | corrections.perhaps_corrected_by(self._reader, missing)
+        return self._perhaps
 
     def _corrections(self, corrected: Shown, question: Question) -> list[Shown]:
         """Return the visible memories that have replaced one, one after the other, oldest first."""
@@ -187,8 +226,9 @@ class Lookup:
 
 
 def _widened(question: Question) -> Question:
-    """Return a question that finds enough to choose from, if variety is asked for."""
-    return replace(question, top_k=max(question.top_k, CANDIDATES)) if question.diversity else question
+    """Return a question that finds enough to choose from: what perhaps corrects the best, and variety if asked for."""
+    enough = CANDIDATES if question.diversity else NEAR if question.strategy is Strategy.HYBRID else 0
+    return replace(question, top_k=enough) if enough > question.top_k else question
 
 
 def _is_visible(one: Shown, question: Question) -> bool:

@@ -49,6 +49,9 @@ def _notes(why: Why, numbers: dict[str, int]) -> list[str]:
         notes.append("was corrected and counts less")
     if why.corrects is not None:
         notes.append(f"stands here because it has corrected {numbers.get(why.corrects, why.corrects)}")
+    if why.perhaps_corrects is not None:
+        older = numbers.get(why.perhaps_corrects, why.perhaps_corrects)
+        notes.append(f"stands here because it is newer than {older} and may have changed it")
     if why.repeats:
         notes.append(f"says the same as {', '.join(str(numbers.get(one, one)) for one in why.repeats)}")
     return notes

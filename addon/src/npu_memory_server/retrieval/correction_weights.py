@@ -48,11 +48,15 @@ OTHER_OWNER = -8.0
 """Whatever else agrees: what somebody says of theirs corrects nothing of another's."""
 OTHER_TOPIC = -3.2
 """Each begins with something that the other does not mention: "the guest room has", "the kids room has"."""
+OTHER_OF_A_KIND = -4.0
+"""Each begins with another one of two that are told apart: "the left bay", "the right bay"."""
 MORE_OWNERS = -1.2
 DIARY = -3.0
 """Both say what happened on a day, or are readings: a series, not a correction."""
 OVER = -3.0
 """The day that the old statement is about has passed: the new one is about the next occasion."""
+OVER_AND_NO_CUE = -6.0
+"""The same, and nothing says that anything has changed."""
 HAPPENED = -1.0
 """The old statement alone is one of a diary."""
 NEXT_YEAR = -2.0
@@ -70,3 +74,21 @@ SAME_PLACE = -2.0
 """Both say the same of where it is."""
 PARTIAL = -3.0
 """The old statement says something else first, which still holds."""
+
+MIN_SUSPECTED_COSINE = 0.38
+"""Here the weights of a suspicion (`suspecting`) begin. They are rounded from a logistic regression on pairs of five
+households, of two of them the development halves; docs/decisions/0005 has what came of it."""
+SUSPICION_BIAS = -4.1
+SUSPICION_COSINE = 2.4
+SUSPICION_CUE = 1.9
+SUSPICION_DENIAL = 1.9
+SUSPICION_SUBJECT = 1.45
+"""For each 1.0 of log-odds that both are about the same."""
+SUSPICION_OTHER_VALUE = 0.7
+SUSPICION_OTHER_PHRASE = 0.6
+SUSPICION_EVENT = -1.4
+"""For each of the two that says what happened on a day."""
+SUSPICION_LONG = -0.9
+"""The old statement says several things."""
+SUSPICION_NEW_VALUE = -1.4
+"""The new statement says a number, and the old one has none."""

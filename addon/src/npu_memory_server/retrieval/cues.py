@@ -25,6 +25,12 @@ class Cue(Enum):
     """The former no longer holds: "not anymore", "no longer", "instead of"."""
     HINT = "hint"
     """It may be another than before, or may not: "new", "this year"."""
+    SIGN = "sign"
+    """It may have become so, or just have happened: "turned out", "left", "down to"; enough to suspect a change."""
+
+
+WEAK = frozenset({Cue.HINT, Cue.SIGN})
+"""These close nothing by themselves."""
 
 
 def _words(line: str) -> frozenset[str]:
@@ -37,13 +43,14 @@ CUES: dict[str, dict[Cue, str]] = {
             r"actually|correction|scratch that|i meant|(?:typed|wrote|said|noted) (?:\w+ ){0,3}wrong|my mistake"
             r"|i was wrong|(?:had|got) (?:it|that) wrong"
             r"|(?:was|were) a mistake|^(?:oh |um |uh |okay )*no (?:it|it's|its|he|she|they|wait)"
+            r"|make that|forget what i said"
         ),
         Cue.CHANGED: (
             r"moved|moves?|changed|changes|switched|switches|renamed|rescheduled|postponed|pushed (?:back|to)"
             r"|brought forward|(?:\w+) (?:more|extra) (?:days?|weeks?|months?)|raised|lowered|increased|reduced"
             r"|replaces|cancelled|canceled"
             r"|(?:went|gone) (?:up|down)|goes up|rises|rose|lowers|is (?:later|earlier)|updated?|the new one"
-            r"|from (?:now|today) on|retir(?:es|ed|ing)"
+            r"|from (?:now|today) on|retir(?:es|ed|ing)|stepped down|goes by|until further notice|doubled|halved"
         ),
         Cue.ONSET: (
             r"now|nowadays"
@@ -66,6 +73,11 @@ CUES: dict[str, dict[Cue, str]] = {
         Cue.HINT: (
             r"new|this (?:season|term|semester|year|fall|spring|summer|winter)|in the end|after all|not|isn't"
             r"|isnt|aren't|not the|doesn't"
+        ),
+        Cue.SIGN: (
+            r"turn(?:s|ed) out|found out|took over|takes over|(?:has|have|we've) (?:left|gone)|left|closed down"
+            r"|broke up|(?:up|down) to|went to|have to|it was voted|voted|decided|swapped|renewed|too \w+|wants|wrong"
+            r"|since|for the (?:summer|winter|season|week|month)|these days|says"
         ),
     },
     "de": {
@@ -244,6 +256,56 @@ PLAN = re.compile(
 )
 """What is only considered has changed nothing yet."""
 
+RELATIVE = re.compile(r"(?:\S+ ){2,}(?:who|which|when|where|what|how)(?: \S+){2,}")
+"""In the middle of a statement that says a change these ask nothing: "it's not Ben any more who does the windows"."""
+
+_CONTRASTS = {
+    "en": (
+        "left right",
+        "front back rear",
+        "upper lower top bottom",
+        "upstairs downstairs",
+        "inside outside indoor outdoor",
+        "big small large little",
+        "men women boys girls ladies",
+        "morning afternoon evening night",
+        "winter summer spring autumn",
+        "hall hallway kitchen bathroom bedroom attic basement cellar garage porch office laundry shed garden",
+        "red blue green yellow black white gray brown orange pink",
+        "mom dad mother father grandma grandpa brother sister son daughter wife husband uncle aunt",
+    ),
+    "de": (
+        "links rechts linke rechte linker rechter",
+        "vordere hintere",
+        "obere untere oben unten",
+        "grosse kleine grosser kleiner",
+        "herren damen jungen madchen",
+        "flur kuche bad schlafzimmer dachboden keller garage",
+        "mama papa mutter vater oma opa bruder schwester",
+    ),
+    "fr": (
+        "gauche droite",
+        "haut bas",
+        "grand petit grande petite",
+        "couloir cuisine chambre cave grenier garage",
+        "maman papa mere pere frere soeur",
+    ),
+    "es": (
+        "izquierda derecha izquierdo derecho",
+        "arriba abajo",
+        "grande pequeno pequena",
+        "pasillo cocina bano dormitorio sotano garaje",
+        "mama papa madre padre hermano hermana",
+    ),
+    "nl": (
+        "links rechts linker rechter",
+        "boven beneden",
+        "grote kleine",
+        "gang keuken badkamer slaapkamer zolder kelder garage",
+        "mama papa moeder vader broer zus",
+    ),
+}
+
 REPORTS = _words("says said say told tells wrote called had sagt sagte meinte dit dice dijo zegt zei")
 """After a name these make it the one who has told something, not the one whom it is about."""
 
@@ -278,6 +340,12 @@ EMPTY = _words(
     "jullie niet meer nu naar met bij voor is zijn heeft"
 )
 """The commonest words that name no subject, beside those of the stop list of the lexical index."""
+
+
+@cache
+def contrasts(language: str) -> tuple[frozenset[str], ...]:
+    """Return groups of words by one of which a thing is called: the left bay is not the right one."""
+    return tuple(map(_words, _CONTRASTS[language]))
 
 
 @cache

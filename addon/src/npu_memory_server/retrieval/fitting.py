@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 
 from ..wire import CorrectionReason
 from . import correction_weights as weight
-from .cues import Cue
+from .cues import WEAK, Cue, contrasts
 from .likeness import Rarity, other_phrases, other_values, same_phrase, shared_terms, shared_values
 from .places import Phrase, PhraseType
 from .statements import Statement
@@ -57,7 +57,7 @@ class Fit:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Compared:
+class Compared:
     """What a new and an old statement share, and in what they differ.
 
     `nouns` are the shared terms that are no names, `pairs` the phrases that differ, `other` the kinds of value and
@@ -86,9 +86,9 @@ class _Compared:
 def fit(new: Said, candidate: Candidate, rarity: Rarity) -> Fit | None:
     """Return how well `new` fits as a correction of one earlier statement, or None if it cannot be one."""
     old = candidate.said
-    if not _comparable(new, old):
+    if not is_comparable(new, old):
         return None
-    both = _compared(new, old, candidate.cosine)
+    both = compared(new, old, candidate.cosine)
     now = new.statement
     if both.cosine < weight.MIN_COSINE or not (both.cues or both.other or both.denies_value):
         return None
@@ -100,11 +100,12 @@ def fit(new: Said, candidate: Candidate, rarity: Rarity) -> Fit | None:
     if now.labels and old.statement.labels and not now.labels & old.statement.labels and not _takes_back(both):
         return None
     log_odds = weight.BIAS + weight.COSINE * (both.cosine - weight.MIN_COSINE)
-    log_odds += _subject(both, rarity) + _change(both, rarity) + _against(both)
-    return Fit(old, log_odds, _reason(both.cues, denied=both.denies))
+    log_odds += same_subject(both, rarity) + _change(both, rarity) + _against(both)
+    return Fit(old, log_odds, reason(both.cues, denied=both.denies))
 
 
-def _compared(new: Said, old: Said, cosine: float) -> _Compared:
+def compared(new: Said, old: Said, cosine: float) -> Compared:
+    """Return what two statements share and in what they differ; `cosine` is that of their vectors."""
     now, then = new.statement, old.statement
     foreign = new.language != old.language
     names = now.names | then.names
@@ -120,12 +121,12 @@ def _compared(new: Said, old: Said, cosine: float) -> _Compared:
         shared |= now.owners & then.owners
     pairs = other_phrases(now, then, names)
     other: frozenset[Kind] = differing | frozenset(one.type for one, _ in pairs)
-    cues = now.cues - {Cue.HINT}
+    cues = now.cues - WEAK
     if PhraseType.PLACE not in other:
         cues -= {Cue.PLACED}
     if now.renewed & then.subject:
         cues |= {Cue.CHANGED}
-    return _Compared(
+    return Compared(
         new=new,
         old=old,
         cosine=cosine,
@@ -141,7 +142,7 @@ def _compared(new: Said, old: Said, cosine: float) -> _Compared:
     )
 
 
-def _is_series(both: _Compared) -> bool:
+def _is_series(both: Compared) -> bool:
     """Return whether two statements are entries of a diary, or readings and receipts: a day and a number, each time."""
     if both.other & PHRASES:
         return False
@@ -149,12 +150,12 @@ def _is_series(both: _Compared) -> bool:
     return both.new.statement.is_event or both.old.statement.is_event or len(numbers) > 0 < len(both.other & DATES)
 
 
-def _takes_back(both: _Compared) -> bool:
+def _takes_back(both: Compared) -> bool:
     """Return whether the new statement says that the old one was wrong, even in what it is about."""
     return both.denies or Cue.CORRECTED in both.cues
 
 
-def _subject(both: _Compared, rarity: Rarity) -> float:
+def same_subject(both: Compared, rarity: Rarity) -> float:
     """Return the log-odds of what both are about."""
     now, then = both.new.statement, both.old.statement
     common = sum(rarity(term) * (1 if both.denies or term in both.nouns else weight.NAME) for term in both.shared)
@@ -171,7 +172,7 @@ def _subject(both: _Compared, rarity: Rarity) -> float:
     return log_odds
 
 
-def _change(both: _Compared, rarity: Rarity) -> float:
+def _change(both: Compared, rarity: Rarity) -> float:
     """Return the log-odds of what says that something is no longer so."""
     now, then = both.new.statement, both.old.statement
     log_odds = (
@@ -194,7 +195,8 @@ def _change(both: _Compared, rarity: Rarity) -> float:
     return log_odds
 
 
-def _comparable(new: Said, old: Said) -> bool:
+def is_comparable(new: Said, old: Said) -> bool:
+    """Return whether `old` was said before `new`, claims something, and is not what `new` only confirms."""
     if old.statement.is_question or (old.created_at, old.id) >= (new.created_at, new.id):
         return False
     if new.speaker != ASSISTANT:
@@ -204,7 +206,8 @@ def _comparable(new: Said, old: Said) -> bool:
     return old.speaker == ASSISTANT or new.session is None or old.session != new.session
 
 
-def _reason(cues: frozenset[Cue], *, denied: bool) -> CorrectionReason:
+def reason(cues: frozenset[Cue], *, denied: bool) -> CorrectionReason:
+    """Return why a statement with these cues is a correction."""
     if denied:
         return CorrectionReason.DENIED
     for cue, reason in (
@@ -228,7 +231,7 @@ def _same_thing(one: Phrase, other: Phrase, topic: frozenset[str], names: frozen
     return weight.SAME_THING if len(one.heads - names) == len(heads) else weight.ALSO_THAT_THING
 
 
-def _against(both: _Compared) -> float:
+def _against(both: Compared) -> float:
     """Return the log-odds of what speaks against a correction."""
     new, old = both.new, both.old
     now, then = new.statement, old.statement
@@ -253,10 +256,18 @@ def _other_owner(now: Statement, then: Statement) -> float:
     return 0.0
 
 
-def _other_matter(both: _Compared) -> float:
+def is_other_of_a_kind(both: Compared) -> bool:
+    """Return whether each begins with another one of two that are told apart: the left bay, and the right one."""
+    now, then = both.new.statement.called_by, both.old.statement.called_by
+    return not both.denied and any(
+        now & group and then & group and not now & then & group for group in contrasts(both.new.language)
+    )
+
+
+def _other_matter(both: Compared) -> float:
     """Return the log-odds of their being about two things, or two attributes of one."""
     now, then = both.new.statement, both.old.statement
-    log_odds = 0.0
+    log_odds = weight.OTHER_OF_A_KIND * is_other_of_a_kind(both)
     if now.values and then.values and not both.other and not both.denies and not now.values & then.values:
         log_odds += weight.OTHER_ATTRIBUTE
     main = DATES if then.main in DATES else frozenset({then.main})
@@ -269,7 +280,7 @@ def _other_matter(both: _Compared) -> float:
     return log_odds
 
 
-def _other_occasion(both: _Compared) -> float:
+def _other_occasion(both: Compared) -> float:
     """Return the log-odds of both being right: on two days, in two years."""
     now, then = both.new.statement, both.old.statement
     apart = both.new.created_at - both.old.created_at
@@ -280,8 +291,9 @@ def _other_occasion(both: _Compared) -> float:
     elif then.is_event:
         log_odds += weight.HAPPENED
     is_habit = ValueType.WEEKDAY in both.other and bool(both.cues)
-    if both.other & DATES and not is_habit and (_is_over(both.old, both.new.created_at) or apart > OCCASION_APART):
-        log_odds += weight.OVER
+    is_over = _is_over(both.old, both.new.created_at)
+    if both.other & DATES and not is_habit and (is_over or apart > OCCASION_APART):
+        log_odds += weight.OVER if both.cues or both.denies or not is_over else weight.OVER_AND_NO_CUE
     elif not both.cues and not both.denies and apart > OCCASION_APART:
         log_odds += weight.NEXT_OCCASION if now.is_of_this_year else weight.NEXT_YEAR * (not both.other & PHRASES)
     return log_odds

@@ -100,3 +100,11 @@ ON = _words("on am le el op")
 BEFORE_A_MONTH = _words("in on since of last this during early late im seit en depuis desde de sinds vom am le el op")
 AGO_AFTER = (["ago"], ["geleden"])
 AGO_BEFORE = (("vor",), ("il", "y", "a"), ("hace",))
+ASKS_BACK = _words(
+    "before originally previously previous formerly former earlier used did",
+    "fruher vorher davor ursprunglich ehemals bisher",
+    "avant auparavant anciennement precedent",
+    "antes anteriormente anterior",
+    "vroeger voorheen eerder",
+)
+"""Who asks with one of these wants to know how it was."""

@@ -13,6 +13,7 @@ from .analysis import fold
 from .moment_words import (
     AGO_AFTER,
     AGO_BEFORE,
+    ASKS_BACK,
     BEFORE_A_MONTH,
     DAYS_BACK,
     LAST,
@@ -65,6 +66,14 @@ def spans(text: str, asked_at: datetime) -> tuple[Span, ...]:
         return ()
     found = dict.fromkeys(_dates(tokens, today))
     return tuple(Span(_ms(begin, asked_at), _ms(end, asked_at)) for begin, end in found)
+
+
+def asks_back(text: str, asked_at: datetime) -> bool:
+    """Return whether a question wants to know how something was: "before it moved", "last year", "vorher"."""
+    if not ASKS_BACK.isdisjoint(_TOKEN.findall(fold(text))):
+        return True
+    asked_ms = int(asked_at.timestamp() * 1000)
+    return any(span.end_ms <= asked_ms for span in spans(text, asked_at))
 
 
 def _dates(tokens: Sequence[str], today: date) -> Iterator[tuple[date, date]]:

@@ -36,6 +36,12 @@ def prior(text: str, weights: Weights) -> float:
 def is_question(text: str) -> bool:
     """Return whether a text asks: it ends with a question mark, or, as speech has none, sounds like it."""
     said = text.strip()
-    if said.endswith("?") or _OPENS_A_QUESTION.match(said):
+    if opens_a_question(said):
         return True
     return len(said.split()) <= SHORT_TURN and _ASKS.search(said) is not None
+
+
+def opens_a_question(text: str) -> bool:
+    """Return whether a text begins or ends like a question."""
+    said = text.strip()
+    return said.endswith("?") or _OPENS_A_QUESTION.match(said) is not None

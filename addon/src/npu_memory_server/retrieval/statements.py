@@ -11,7 +11,7 @@ from . import cues as said_by
 from .analysis import terms
 from .cues import Cue
 from .places import AT, AUXILIARIES, CALLED, ENDS, HAS, IS, JOINS, NO_PLACE, PLACED, STAYS, SUBJECTS, Phrase, phrases
-from .signals import is_question
+from .signals import is_question, opens_a_question
 from .stop_words import ENGLISH
 from .values import MONEY, TOKEN, Value, ValueType, language_of, tokens, values
 
@@ -25,7 +25,7 @@ class Statement:
     `subject` are the content terms that are no value, no place and no cue, `topic` those of them that it begins with,
     `places` those that say where, `names` those that name people, makes and the like, `denied` what it says not to be
     so, and `renewed` what it calls new. `labels` are the numbers that tell what it is about from others of its kind
-    ("locker 4 is"). `main` is the kind of its first value that is more than
+    ("locker 4 is"), `called_by` the words that do. `main` is the kind of its first value that is more than
     a number.
     """
 
@@ -49,6 +49,8 @@ class Statement:
     is_acknowledgment: bool = False
     is_event: bool = False
     is_elliptic: bool = False
+    words: int = 0
+    called_by: frozenset[str] = frozenset()
 
     @property
     def terms(self) -> frozenset[str]:
@@ -70,6 +72,8 @@ def statement(text: str, language: str | None, speaker: str | None, people: Iter
     for cue, pattern in said_by.cues(base):
         for match in pattern.finditer(folded):
             cues.add(cue)
+            if cue is Cue.SIGN:
+                continue
             cue_words.update(place for place, at in enumerate(starts) if match.start() <= at < match.end())
     denials = [said_by.denials(base)] + [said_by.CHANGED_FROM] * (Cue.CHANGED in cues)
     denied_places = _denied(words, folded, starts, denials)
@@ -125,11 +129,18 @@ def statement(text: str, language: str | None, speaker: str | None, people: Iter
         is_of_this_year=said_by.THIS_YEAR.search(folded) is not None,
         is_plan=said_by.PLAN.search(folded) is not None,
         owners=_owners(words, in_phrase, speaker, people),
-        is_question=is_question(text),
+        is_question=is_question(text) and not (cues - said_by.WEAK and _goes_on(text, folded)),
         is_acknowledgment=said_by.ACKNOWLEDGMENT.match(folded) is not None,
         is_event=said_by.DIARY.search(folded) is not None,
         is_elliptic=said_by.ELLIPTIC.match(folded) is not None,
+        words=len(words),
+        called_by=_called_by(words, base),
     )
+
+
+def _goes_on(text: str, folded: str) -> bool:
+    """Return whether a question word is in the middle of a statement."""
+    return not opens_a_question(text) and said_by.RELATIVE.match(folded) is not None
 
 
 def _typed(said: Iterable[Value]) -> frozenset[tuple[ValueType, str]]:
@@ -196,6 +207,14 @@ def _topic(
     return frozenset()
 
 
+def _called_by(words: list[str], language: str) -> frozenset[str]:
+    """Return the words before the first verb that tell a thing apart: the left bay, the smoke alarm in the hall."""
+    verbs = said_by.VERBS | IS[language] | STAYS[language] | CALLED[language]
+    first_verb = next((place for place, word in enumerate(words[:MAX_TOPIC]) if word in verbs), 0)
+    bare = frozenset(word.removesuffix("'s") for word in words[:first_verb])
+    return bare & frozenset().union(*said_by.contrasts(language))
+
+
 def _names(
     text: str,
     words: list[str],
@@ -253,7 +272,7 @@ def _owners(
 
 def about(turn: Statement, earlier: Sequence[Statement]) -> Statement:
     """Return a turn that names nothing itself ("it's wednesdays now") as one about what was said just before it."""
-    if not (turn.is_elliptic and turn.cues - {Cue.HINT}):
+    if not (turn.is_elliptic and turn.cues - said_by.WEAK):
         return turn
     subject = turn.subject.union(*(one.subject for one in earlier))
     said_of = tuple(replace(one, heads=one.heads or subject) for one in turn.phrases)

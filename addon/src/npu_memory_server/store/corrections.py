@@ -17,6 +17,9 @@ from .memories import StoredRecord
 RECENT_MS = 10 * 60 * 1000
 """What was said longer ago than that is no part of the thought any more."""
 
+SUSPECTED = "suspected"
+"""The state of what is not even proposed, and so in no list; it only decides which of two memories goes first."""
+
 
 def unexamined(connection: sqlite3.Connection, embedder: int) -> list[int]:
     """Return the slots that have a vector of this embedder and were not examined yet, in the order of being said."""
@@ -74,29 +77,35 @@ def corrects_on_request(connection: sqlite3.Connection, stored: StoredRecord) ->
 def examined(
     connection: sqlite3.Connection, slots: Sequence[int], decisions: Sequence[Decision], now: datetime
 ) -> tuple[StoredRecord, ...]:
-    """Note what was decided about the memories `slots`, and return the earlier memories that were closed by it.
+    """Note what was decided about the memories `slots`, and return the earlier memories of which it says something.
 
     What was decided before stands, and so does what was corrected or closed on request.
     """
     changed: dict[int, StoredRecord] = {}
     for decision in decisions:
-        state = CorrectionState.CLOSED if decision.closes else CorrectionState.PROPOSED
+        state = CorrectionState.CLOSED.value if decision.closes else CorrectionState.PROPOSED.value
         added = connection.execute(
             "INSERT OR IGNORE INTO correction SELECT old.slot, new.slot, ?, ?, ?, ? FROM memory old, memory new "
             "WHERE old.slot = ? AND new.slot = ?",
             (
                 decision.confidence,
                 decision.reason.value,
-                state.value,
+                SUSPECTED if decision.is_suspected else state,
                 milliseconds(now),
                 decision.old_slot,
                 decision.new_slot,
             ),
         )
-        if added.rowcount and decision.closes:
-            closed = _close(connection, decision.old_slot, decision.new_slot)
+        if added.rowcount:
+            closed = _close(connection, decision.old_slot, decision.new_slot) if decision.closes else None
             if closed is not None:
                 changed[closed.slot] = closed
+            else:
+                # What goes before it where both are found has changed.
+                changed |= {
+                    slot: StoredRecord(slot, record)
+                    for slot, record in memories.by_slot(connection, [decision.old_slot]).items()
+                }
     connection.executemany("DELETE FROM unexamined WHERE slot = ?", [(slot,) for slot in slots])
     return tuple(changed.values())
 
@@ -112,10 +121,15 @@ def page(
     rows = connection.execute(
         "SELECT new.created_ms, new_slot, old_slot, confidence, reason, state FROM correction "
         "JOIN memory old ON old.slot = old_slot JOIN memory new ON new.slot = new_slot "
-        "WHERE (:state IS NULL OR state = :state) "
+        "WHERE ((:state IS NULL AND state != :suspected) OR state = :state) "
         "AND (:ms IS NULL OR (new.created_ms, new.slot, old.slot) < (:ms, :new, :old)) "
         "ORDER BY new.created_ms DESC, new.slot DESC, old.slot DESC LIMIT :limit",
-        {"state": state, "limit": limit + 1, **dict(zip(("ms", "new", "old"), after or (None,) * 3, strict=True))},
+        {
+            "state": state,
+            "suspected": SUSPECTED,
+            "limit": limit + 1,
+            **dict(zip(("ms", "new", "old"), after or (None,) * 3, strict=True)),
+        },
     ).fetchall()
     some = rows[:limit]
     records = memories.by_slot(connection, [slot for row in some for slot in row[1:3]])
@@ -135,8 +149,24 @@ def page(
 
 def count(connection: sqlite3.Connection, state: CorrectionState | None) -> int:
     """Return how many corrections there are in a state, or in all."""
-    row = connection.execute("SELECT count(*) FROM correction WHERE ?1 IS NULL OR state = ?1", (state,)).fetchone()
+    row = connection.execute(
+        "SELECT count(*) FROM correction WHERE (?1 IS NULL AND state != ?2) OR state = ?1", (state, SUSPECTED)
+    ).fetchone()
     return int(row[0])
+
+
+def perhaps_corrected_by(connection: sqlite3.Connection, slots: Sequence[int]) -> dict[int, tuple[int, ...]]:
+    """Return the slots of what has perhaps corrected memories that still hold: proposed or suspected, surest first."""
+    marks = ", ".join("?" * len(slots))
+    rows = connection.execute(
+        f"SELECT old_slot, new_slot FROM correction WHERE old_slot IN ({marks}) AND state IN (?, ?) "
+        "ORDER BY confidence DESC, new_slot DESC",
+        (*slots, CorrectionState.PROPOSED.value, SUSPECTED),
+    )
+    newer: dict[int, tuple[int, ...]] = {}
+    for old_slot, new_slot in rows:
+        newer[old_slot] = (*newer.get(old_slot, ()), new_slot)
+    return newer
 
 
 def _position(cursor: str) -> tuple[int, int, int]:
@@ -200,7 +230,7 @@ def revert(connection: sqlite3.Connection, old_id: str, new_id: str) -> tuple[St
         (CorrectionState.REVERTED.value, old.slot, new.slot),
     )
     if old.record.superseded_by != new_id:
-        return ()
+        return (old,)
     connection.execute("UPDATE memory SET valid_to_ms = NULL, superseded_by = NULL WHERE slot = ?", (old.slot,))
     next_closer = connection.execute(
         "SELECT new_slot FROM correction JOIN memory ON slot = new_slot WHERE old_slot = ? AND state = ? "
