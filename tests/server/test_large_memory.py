@@ -20,8 +20,17 @@ import pytest
 from npu_memory_server import indexing, saving
 from npu_memory_server.embedding.embedder import OnnxEmbedder
 from npu_memory_server.memory import Memory
+from npu_memory_server.store import memories
 from npu_memory_server.store.database import FILE_NAME
-from npu_memory_server.wire import MAX_TOP_K, ForgetRequest, RecallRequest, RememberRequest, Reranker, Strategy
+from npu_memory_server.wire import (
+    MAX_TOP_K,
+    ForgetRequest,
+    ListRequest,
+    RecallRequest,
+    RememberRequest,
+    Reranker,
+    Strategy,
+)
 from tests.server.conftest import HOUSEHOLD, OpenMemory
 from tests.server.faulty_embedders import OtherEmbedder
 from tests.server.process import environment
@@ -114,6 +123,26 @@ async def test_a_large_memory_finds_what_looking_at_everything_finds(
     await other.close()
     assert first >= 0.95
     assert five >= 0.97
+
+
+async def test_somebody_who_leafs_through_everything_keeps_no_question_waiting(
+    large_household: tuple[Memory, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Counting a million memories takes the panel a second, which is longer than a voice can wait."""
+    memory, _ = large_household
+    counting, answered = threading.Event(), threading.Event()
+
+    def count(*_: object) -> int:
+        counting.set()
+        return 700 if answered.wait(20) else 0
+
+    monkeypatch.setattr(memories, "count", count)
+    leafing = asyncio.create_task(memory.list(ListRequest()))
+    await asyncio.to_thread(counting.wait, 20)
+    for strategy in (Strategy.HYBRID, Strategy.LEXICAL):
+        assert await found(memory, QUESTIONS[0], strategy=strategy)
+    answered.set()
+    assert (await leafing).total == 700
 
 
 async def test_a_start_loads_what_was_saved(

@@ -54,7 +54,7 @@ class Corrector:
         self,
         indexes: Indexes,
         writer: GroupCommit,
-        searching: ThreadPoolExecutor,
+        reading: ThreadPoolExecutor,
         embedder: int,
         right_of_way: RightOfWay,
     ) -> None:
@@ -62,7 +62,7 @@ class Corrector:
         self._right_of_way = right_of_way
         self._indexes = indexes
         self._writer = writer
-        self._searching = searching
+        self._reading = reading
         self._embedder = embedder
         self._people: frozenset[str] = frozenset()
         self._newest_ms = 0
@@ -200,7 +200,7 @@ class Corrector:
         )
 
     async def _run(self, work: Callable[[], Result]) -> Result:
-        return await finished(self._searching.submit(work))
+        return await finished(self._reading.submit(work))
 
 
 def first_name(name: str) -> str:

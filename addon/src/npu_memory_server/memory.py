@@ -82,9 +82,9 @@ WAKING_SECONDS = 2.0
 class Memory:
     """What a household has said and noted. Its methods belong to one event loop, `recall_at_once` to any thread.
 
-    The work is done in three threads: one writes the database and keeps the indexes in step, one has the model and
-    answers questions, and one does what does not need the model. A question that finds the model free is answered by
-    the thread that it comes on.
+    The work is done in four threads: one writes the database and keeps the indexes in step, one has the model and
+    answers questions, one does for them what does not need the model, and one reads what no question waits for. A
+    question that finds the model free is answered by the thread that it comes on.
     """
 
     def __init__(
@@ -101,13 +101,14 @@ class Memory:
         self._inference = InferenceThread()
         self._bulk = [InferenceThread() for _ in range(embedder.lanes)] or [self._inference]
         self._searching = ThreadPoolExecutor(1, "npu-memory-search")
-        self._transactions = Transactions(self._writer, self._searching, self._indexes)
+        self._reading = ThreadPoolExecutor(1, "npu-memory-reading")
+        self._transactions = Transactions(self._writer, self._reading, self._indexes)
         self._shelf = shelf
         self._recaller = Recaller(self._indexes, embedder, self._inference, self._searching, shelf)
         self._corrector = Corrector(
-            self._indexes, self._writer, self._searching, loaded.embedder_number, self.right_of_way
+            self._indexes, self._writer, self._reading, loaded.embedder_number, self.right_of_way
         )
-        self._showing = Showing(self._indexes, self._searching, self.right_of_way)
+        self._showing = Showing(self._indexes, self._reading, self.right_of_way)
         made_by = (embedder.fingerprint, loaded.comparable, embedder.dimensions)
         self._keeper = IndexKeeper(
             path.parent, self._indexes, self._writer, made_by, loaded.reached, self.right_of_way.wait_in_thread
@@ -161,7 +162,8 @@ class Memory:
         if self._shelf is not None:
             await asyncio.to_thread(self._shelf.close)
         await asyncio.to_thread(self._writer.close)
-        await asyncio.to_thread(self._searching.shutdown)
+        for executor in (self._searching, self._reading):
+            await asyncio.to_thread(executor.shutdown)
         self._indexes.close()
 
     async def remember(self, request: RememberRequest) -> Stored:

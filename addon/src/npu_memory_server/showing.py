@@ -27,10 +27,10 @@ AT_ONCE = 8
 class Showing:
     """Owns the task that begins with the newest memories; belongs to one event loop."""
 
-    def __init__(self, indexes: Indexes, searching: ThreadPoolExecutor, right_of_way: RightOfWay) -> None:
-        """Begin, in the thread that does what does not need the model."""
+    def __init__(self, indexes: Indexes, reading: ThreadPoolExecutor, right_of_way: RightOfWay) -> None:
+        """Begin, in the thread that no question waits for."""
         self._indexes = indexes
-        self._searching = searching
+        self._reading = reading
         self._right_of_way = right_of_way
         self._task = asyncio.create_task(self._prepare_newest(), name="npu-memory-showing")
 
@@ -44,7 +44,7 @@ class Showing:
             some = slots[start : start + AT_ONCE]
             showing = partial(self._indexes.show_ahead, some, make_room=make_room)
             try:
-                await asyncio.wrap_future(self._searching.submit(showing))
+                await asyncio.wrap_future(self._reading.submit(showing))
             except StorageError as error:
                 LOGGER.warning("%s memories could not be read ahead: %s", len(some), error)
                 return
@@ -60,7 +60,7 @@ class Showing:
             await self._task
 
     async def _prepare_newest(self) -> None:
-        reading = self._searching.submit(self._indexes.read, lambda reader: memories.newest(reader, MAX_KEPT))
+        reading = self._reading.submit(self._indexes.read, lambda reader: memories.newest(reader, MAX_KEPT))
         try:
             slots = await asyncio.wrap_future(reading)
         except StorageError as error:

@@ -20,12 +20,12 @@ async def finished(future: Future[Result]) -> Result:
 
 
 class Transactions:
-    """Writes on the thread that keeps the indexes in step, reads on the one that does what does not need the model."""
+    """Writes on the thread that keeps the indexes in step, reads on one that no question waits for."""
 
-    def __init__(self, writer: GroupCommit, searching: ThreadPoolExecutor, indexes: Indexes) -> None:
+    def __init__(self, writer: GroupCommit, reading: ThreadPoolExecutor, indexes: Indexes) -> None:
         """Use the threads of a memory, and the connection of its indexes that no question waits for."""
         self._writer = writer
-        self._searching = searching
+        self._reading = reading
         self._indexes = indexes
 
     async def write(
@@ -46,4 +46,4 @@ class Transactions:
 
     async def aside(self, work: Callable[[], Result]) -> Result:
         """Return what `work` does on the thread that reads."""
-        return await finished(self._searching.submit(work))
+        return await finished(self._reading.submit(work))
