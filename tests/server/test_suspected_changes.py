@@ -39,6 +39,7 @@ CHANGED = [
 APART = [
     ("the left bay has the eights", "the right bay has the sculls now", "What is in the left bay?"),
     ("Mom's pill is in the blue box.", "Dad's pill is in the green box now.", "Where is Mom's pill?"),
+    ("The code of locker 4 is 1187.", "The code of locker 5 is 2298 now.", "What is the code of locker 4?"),
     ("Rain for July: 112 millimeters.", "Rain for August: 61 millimeters.", "How much rain was there in July?"),
     (
         "the smoke alarm in the hall takes a nine volt battery",

@@ -97,7 +97,7 @@ def fit(new: Said, candidate: Candidate, rarity: Rarity) -> Fit | None:
         return None
     if not both.cues and not both.denies_value and _is_series(both):
         return None
-    if now.labels and old.statement.labels and not now.labels & old.statement.labels and not _takes_back(both):
+    if has_other_label(both):
         return None
     log_odds = weight.BIAS + weight.COSINE * (both.cosine - weight.MIN_COSINE)
     log_odds += same_subject(both, rarity) + _change(both, rarity) + _against(both)
@@ -148,11 +148,6 @@ def _is_series(both: Compared) -> bool:
         return False
     numbers = both.other - DATES
     return both.new.statement.is_event or both.old.statement.is_event or len(numbers) > 0 < len(both.other & DATES)
-
-
-def _takes_back(both: Compared) -> bool:
-    """Return whether the new statement says that the old one was wrong, even in what it is about."""
-    return both.denies or Cue.CORRECTED in both.cues
 
 
 def same_subject(both: Compared, rarity: Rarity) -> float:
@@ -254,6 +249,13 @@ def _other_owner(now: Statement, then: Statement) -> float:
         if now.owners - then.owners:
             return weight.MORE_OWNERS
     return 0.0
+
+
+def has_other_label(both: Compared) -> bool:
+    """Return whether each is about another number, locker 4 and locker 5, and the new one takes nothing back."""
+    now, then = both.new.statement, both.old.statement
+    is_other = bool(now.labels and then.labels) and not now.labels & then.labels
+    return is_other and not both.denies and Cue.CORRECTED not in both.cues
 
 
 def is_other_of_a_kind(both: Compared) -> bool:

@@ -18,6 +18,7 @@ from .fitting import (
     Compared,
     Said,
     compared,
+    has_other_label,
     is_comparable,
     is_other_of_a_kind,
     reason,
@@ -48,7 +49,7 @@ def suspected(new: Said, candidates: Sequence[Candidate], rarity: Rarity) -> Fou
             best = max(
                 best or (-math.inf, "", both), (_log_odds(both, rarity), both.old.id, both), key=lambda one: one[:2]
             )
-    if best is None or _is_another_s(best[2]) or is_other_of_a_kind(best[2]):
+    if best is None or _is_another_s(best[2]) or is_other_of_a_kind(best[2]) or has_other_label(best[2]):
         # What fits best is only another of its kind: then it changes nothing else either.
         return None
     confidence = 1 / (1 + math.exp(-best[0]))
