@@ -137,6 +137,20 @@ def hold(writes: Writes) -> threading.Event:
     return release
 
 
+@pytest.mark.parametrize("alone", [False, True])
+async def test_who_waits_no_longer_does_not_end_the_writing_of_others(writes: Writes, alone: bool) -> None:
+    release = hold(writes)
+    submit = writes.group_commit.submit_alone if alone else writes.group_commit.submit
+    waiting = asyncio.wrap_future(submit(insert(1)))
+    await asyncio.sleep(0)
+    waiting.cancel()
+    await asyncio.sleep(0)
+    following = writes.group_commit.submit(insert(2))
+    release.set()
+    assert await asyncio.wait_for(asyncio.wrap_future(following), 30) == 2
+    assert writes.numbers() == [1, 2]
+
+
 def test_many_writers_share_few_transactions(writes: Writes) -> None:
     release = hold(writes)
     results = [writes.group_commit.submit(insert(number)) for number in range(300)]

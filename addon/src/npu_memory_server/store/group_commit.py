@@ -54,13 +54,13 @@ class GroupCommit:
         result's exception, and nothing of that operation stays. When the commit itself fails, every operation of the
         group gets `StorageError`.
         """
-        result: Future[Result] = Future()
+        result = _uncancellable()
         self._waiting.put(_Write(operation, result, after_commit))
         return result
 
     def submit_alone(self, operation: Callable[[sqlite3.Connection], Result]) -> Future[Result]:
         """Run `operation(connection)` after what was submitted before it, and outside any transaction."""
-        result: Future[Result] = Future()
+        result = _uncancellable()
         self._waiting.put(_Write(operation, result, alone=True))
         return result
 
@@ -127,6 +127,13 @@ class GroupCommit:
                 write.result.set_result(value)
         for write, exception in failed:
             write.result.set_exception(exception)
+
+
+def _uncancellable() -> Future[Any]:
+    """Return a future that its waiter cannot cancel: the thread would then fail to set its result, and end."""
+    result: Future[Any] = Future()
+    result.set_running_or_notify_cancel()
+    return result
 
 
 def _as_storage_error(error: Exception) -> Exception:
