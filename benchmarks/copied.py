@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import closing
+import os
 from pathlib import Path
 import shutil
 import sqlite3
@@ -23,4 +24,5 @@ def copied(source: Path, target: Path) -> Path:
     for pattern in (f"{PREFIX}*{SUFFIX}", f"{token_file.PREFIX}*{token_file.SUFFIX}"):
         for file in source.glob(pattern):
             shutil.copy(file, target / file.name)
+    os.sync()  # or the gigabytes of a million would be written to the disk while something is timed
     return target

@@ -67,6 +67,8 @@ async def test_a_database_from_before_is_opened_and_knows_it_of_what_is_said_fro
     await memory.embedded()
     await memory.close()
     with sqlite3.connect(tmp_path / FILE_NAME) as connection:
+        for thing in ("TRIGGER vector_removed", "INDEX vector_unmoved", "TABLE token_gone", "TABLE token_file"):
+            connection.execute(f"DROP {thing}")
         connection.execute("ALTER TABLE memory DROP COLUMN windows")
         added = next(
             number for number, statements in enumerate(MIGRATIONS) if any("COLUMN windows" in one for one in statements)

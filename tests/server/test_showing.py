@@ -50,10 +50,10 @@ def read(monkeypatch: pytest.MonkeyPatch) -> list[int]:
 
     tokens = vectors.tokens
 
-    def reading_tokens(connection: sqlite3.Connection, slots: Sequence[int], **options: Any) -> Any:
+    def reading_tokens(connection: sqlite3.Connection, slots: Sequence[int], *others: Any) -> Any:
         if asking:
             read.extend(slots)
-        return tokens(connection, slots, **options)
+        return tokens(connection, slots, *others)
 
     monkeypatch.setattr(memories, "by_slot", reading)
     monkeypatch.setattr(vectors, "tokens", reading_tokens)
