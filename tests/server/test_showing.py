@@ -21,8 +21,8 @@ CALM_MS = 20_000.0
 TO_EMBED_AND_TO_SHOW = 2
 
 
-async def ask(memory: Memory, text: str) -> Context:
-    return await memory.recall(RecallRequest(text=text, budget_ms=CALM_MS))
+async def ask(memory: Memory, text: str, top_k: int = 5) -> Context:
+    return await memory.recall(RecallRequest(text=text, budget_ms=CALM_MS, top_k=top_k))
 
 
 async def said(memory: Memory, text: str, **fields: str) -> str:
@@ -124,3 +124,18 @@ async def test_of_more_memories_than_can_be_kept_all_are_found(
     await memory.shown_ahead()
     assert [(await ask(memory, question)).memories for question in questions * 2] == before * 2
     assert read
+
+
+async def test_what_a_question_has_found_is_not_lost_to_what_else_it_has_found(
+    household_directory: Path, open_memory: OpenMemory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Those that were kept longest make room for new ones, also when they are in the very same answer."""
+    question = "when does the recycling go out"
+    memory = await open_memory(household_directory)
+    before = [item.id for item in (await ask(memory, question, 12)).memories]
+    await memory.close()
+    monkeypatch.setattr(lookup, "MAX_KEPT", 8)
+    memory = await open_memory(household_directory)
+    await memory.shown_ahead()
+    for top_k in (4, 8, 12):
+        assert [item.id for item in (await ask(memory, question, top_k)).memories] == before[:top_k]

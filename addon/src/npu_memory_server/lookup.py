@@ -144,11 +144,15 @@ class Lookup:
             del self._slots[self._kept.pop(oldest).record.id]
 
     def _get(self, slots: Sequence[int]) -> dict[int, Shown]:
-        missing = [slot for slot in slots if slot not in self._kept]
+        shown = {slot: self._kept[slot] for slot in slots if slot in self._kept}
+        missing = [slot for slot in slots if slot not in shown]
         if missing:
             records = memories.by_slot(self._reader, missing)
-            self._keep({slot: show(slot, record, self._count_tokens) for slot, record in records.items()})
-        return {slot: self._kept[slot] for slot in slots if slot in self._kept}
+            made = {slot: show(slot, record, self._count_tokens) for slot, record in records.items()}
+            # Only then: what is kept anew may take the place of what was just found.
+            self._keep(made)
+            shown |= made
+        return shown
 
     def _perhaps_correction(
         self, place: int, found: Found, shown: Mapping[int, Shown], question: Question
