@@ -48,7 +48,7 @@ async def move(indexes: Indexes, writer: GroupCommit, work: Work, between: Calla
             await work(between)
             clear = partial(tokens.clear, moved=rows[start : start + CLEARED_AT_ONCE])
             for slot in await asyncio.wrap_future(writer.submit(clear)):
-                _locked(indexes, partial(tokens.embedded_anew, slot))
+                await work(partial(_locked, indexes, partial(tokens.embedded_anew, slot)))
         await asyncio.wrap_future(writer.submit_alone(tokens.erase_gone))
 
 
