@@ -301,55 +301,33 @@ def _spoil_the_header(database: Path) -> None:
     database.write_bytes(b"X" + database.read_bytes()[1:])
 
 
-def _write_nonsense_rows(database: Path) -> None:
-    connection = sqlite3.connect(database)
-    connection.execute("UPDATE memory SET kind = 'nonsense' WHERE slot = 300")
-    connection.commit()
-    connection.close()
+def _having(statement: str) -> Callable[[Path], None]:
+    """Return what executes a statement in a database."""
+
+    def execute(database: Path) -> None:
+        with contextlib.closing(sqlite3.connect(database)) as connection:
+            connection.execute(statement)
+            connection.commit()
+
+    return execute
 
 
-def _write_text_that_is_none(database: Path) -> None:
-    connection = sqlite3.connect(database)
-    connection.execute("UPDATE memory SET text = CAST(x'ff00fe' AS TEXT) WHERE slot = 300")
-    connection.commit()
-    connection.close()
+_write_nonsense_rows = _having("UPDATE memory SET kind = 'nonsense' WHERE slot = 300")
+
+DAMAGE = {
+    "truncated": _truncate,
+    "flipped": _flip_the_middle,
+    "something else": _write_something_else,
+    "spoilt header": _spoil_the_header,
+    "nonsense rows": _write_nonsense_rows,
+    "text that is none": _having("UPDATE memory SET text = CAST(x'ff00fe' AS TEXT) WHERE slot = 300"),
+    "no name": _having("DELETE FROM property WHERE name = 'instance'"),
+    "no key of what was forgotten": _having("DELETE FROM property WHERE name = 'digest_key'"),
+    "misspelled name": _having("UPDATE property SET value = x'ff00fe' WHERE name = 'instance'"),
+}
 
 
-def _lose_its_name(database: Path) -> None:
-    connection = sqlite3.connect(database)
-    connection.execute("DELETE FROM property WHERE name = 'instance'")
-    connection.commit()
-    connection.close()
-
-
-def _lose_the_key_of_what_was_forgotten(database: Path) -> None:
-    connection = sqlite3.connect(database)
-    connection.execute("DELETE FROM property WHERE name = 'digest_key'")
-    connection.commit()
-    connection.close()
-
-
-def _misspell_its_name(database: Path) -> None:
-    connection = sqlite3.connect(database)
-    connection.execute("UPDATE property SET value = x'ff00fe' WHERE name = 'instance'")
-    connection.commit()
-    connection.close()
-
-
-DAMAGE = [
-    _truncate,
-    _flip_the_middle,
-    _write_something_else,
-    _spoil_the_header,
-    _write_nonsense_rows,
-    _write_text_that_is_none,
-    _lose_its_name,
-    _lose_the_key_of_what_was_forgotten,
-    _misspell_its_name,
-]
-
-
-@pytest.mark.parametrize("damage", DAMAGE)
+@pytest.mark.parametrize("damage", DAMAGE.values(), ids=DAMAGE)
 async def test_a_damaged_database_is_refused_and_left_as_it_is(
     household_directory: Path, embedder: OnnxEmbedder, damage: Callable[[Path], None]
 ) -> None:
