@@ -7,6 +7,8 @@ million is made once. For each size a real server is started on it.
 M is of our own int8 file. With `--ordinary` the same multiples are also given of an int8 file as onnxruntime's
 `quantize_dynamic` makes it by default: less exact (docs/decisions/0001), and another speed on each kind of processor.
 
+"Least" is what a server takes that only infers, asked over a bare socket (`benchmarks/floor.py`).
+
     script/benchmark scale DIRECTORY [--sizes 742,10000,100000,1000000] [--rounds N] [--ordinary] [--json FILE]
 """
 
@@ -28,9 +30,11 @@ from time import perf_counter
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from onnx import TensorProto
 from onnxruntime.quantization import quantize_dynamic
 
+from benchmarks.floor import Floor, floor
 from benchmarks.household_of import fill, index, kept_sentences, questions
 from npu_memory_server.data_directory import ADDRESS_FILE, read_token, server_address
 from npu_memory_server.embedding.embedder import OnnxEmbedder
@@ -144,24 +148,38 @@ def ordinary_model(packages: Path) -> OnnxSession:
         return OnnxSession(made, threads=1, dimensions=manifest.dimensions)
 
 
+def tokens(embedder: OnnxEmbedder, text: str) -> NDArray[np.int64]:
+    """Return the token ids of a question, int64 [n]."""
+    (ids,) = embedder.tokenizer.windows(embedder.tokenizer.encode(text))
+    return ids
+
+
 def inference_ms(session: OnnxSession, embedder: OnnxEmbedder, text: str) -> float:
     """Return how long a model takes for a text, its tokens at hand."""
-    (ids,) = embedder.tokenizer.windows(embedder.tokenizer.encode(text))
+    ids = tokens(embedder, text)
     began = perf_counter()
     session.run(ids)
     return (perf_counter() - began) * 1000
 
 
 async def recalls(
-    memory: RemoteMemory, embedder: OnnxEmbedder, ordinary: OnnxSession | None, texts: list[str], rounds: int
+    memory: RemoteMemory,
+    least: Floor,
+    embedder: OnnxEmbedder,
+    ordinary: OnnxSession | None,
+    texts: list[str],
+    rounds: int,
 ) -> dict[str, dict[str, Any]]:
-    """Ask in turns: one bare inference, one recall without a reranker, one with MaxSim."""
+    """Ask in turns: the server that only infers, without a reranker, with MaxSim; before each one bare inference."""
     bare: list[float] = []
+    least_of_all: list[float] = []
     ordinary_bare: list[float] = []
     whole: dict[Reranker, list[float]] = {Reranker.NONE: [], Reranker.MAXSIM: []}
     stages: dict[Reranker, list[Timings]] = {Reranker.NONE: [], Reranker.MAXSIM: []}
     for _ in range(rounds):
         for text in texts:
+            bare.append(inference_ms(embedder.encoder.session, embedder, text))
+            least_of_all.append(least.ask_ms(tokens(embedder, text)))
             for reranker, times in whole.items():
                 if ordinary is not None:
                     ordinary_bare.append(inference_ms(ordinary, embedder, text))
@@ -172,7 +190,13 @@ async def recalls(
                 stages[reranker].append(context.timings)
     bare_p50 = statistics.median(bare)
     figures: dict[str, dict[str, Any]] = {
-        "bare_inference": {"n": len(bare), "p50_ms": bare_p50, "p95_ms": percentile(bare, 0.95)}
+        "bare_inference": {"n": len(bare), "p50_ms": bare_p50, "p95_ms": percentile(bare, 0.95)},
+        "least": {
+            "n": len(least_of_all),
+            "p50_ms": statistics.median(least_of_all),
+            "p95_ms": percentile(least_of_all, 0.95),
+            "multiple_of_m": statistics.median(least_of_all) / bare_p50,
+        },
     }
     if ordinary_bare:
         figures["ordinary_inference"] = {
@@ -224,7 +248,8 @@ async def measure(folder: Path, sizes: list[int], rounds: int, *, with_ordinary:
             for text in texts:  # once for the caches of both sides
                 embedder.embed(text)
                 await memory.recall(RecallRequest(text=text, budget_ms=10_000))
-            asked = await recalls(memory, embedder, ordinary, texts, rounds)
+            with floor(packages / EMBEDDER) as least:
+                asked = await recalls(memory, least, embedder, ordinary, texts, rounds)
             found = await recall_of_vectors(memory, data, embedder, texts[:JUDGED])
             figures["sizes"][size] = {
                 "memories": (await memory.status()).memories,
@@ -257,15 +282,15 @@ def print_row(size: int, figures: dict[str, Any]) -> None:
     """Print the figures of one size as a line of a table."""
     none, maxsim = figures["none"], figures["maxsim"]
     print(
-        f"| {size} | {figures['bare_inference']['p50_ms']:.2f} ms | {none['multiple_of_m']:.2f} M "
-        f"| {maxsim['multiple_of_m']:.2f} M | {none['p95_over_p50']:.2f} | {figures['recall_at_10_of_vectors']:.3f} "
-        f"| {figures['remember']['p50_ms']:.1f} ms | {figures['start_to_first_answer_s']:.2f} s "
-        f"| {figures['resident_mib']:.0f} MiB |",
+        f"| {size} | {figures['bare_inference']['p50_ms']:.2f} ms | {figures['least']['multiple_of_m']:.2f} M "
+        f"| {none['multiple_of_m']:.2f} M | {maxsim['multiple_of_m']:.2f} M | {none['p95_over_p50']:.2f} "
+        f"| {figures['recall_at_10_of_vectors']:.3f} | {figures['remember']['p50_ms']:.1f} ms "
+        f"| {figures['start_to_first_answer_s']:.2f} s | {figures['resident_mib']:.0f} MiB |",
         flush=True,
     )
     if (ordinary := figures.get("ordinary_inference")) is not None:
         print(
-            f"| | ordinary int8: {ordinary['p50_ms']:.2f} ms | {none['multiple_of_ordinary_m']:.2f} "
+            f"| | ordinary int8: {ordinary['p50_ms']:.2f} ms | | {none['multiple_of_ordinary_m']:.2f} "
             f"| {maxsim['multiple_of_ordinary_m']:.2f} | | | | | |",
             flush=True,
         )
@@ -280,8 +305,8 @@ def main() -> None:
     parser.add_argument("--ordinary", action="store_true", help="compare with an ordinary int8 file of the model too")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures there as well")
     options = parser.parse_args()
-    print("| memories | M | recall, no reranker | with maxsim | p95 / p50 | recall@10 | remember | start | resident |")
-    print("|---|---|---|---|---|---|---|---|---|", flush=True)
+    print("| memories | M | least | no reranker | with maxsim | p95 / p50 | recall@10 | remember | start | resident |")
+    print("|---|---|---|---|---|---|---|---|---|---|", flush=True)
     sizes = [int(size) for size in options.sizes.split(",")]
     figures = asyncio.run(measure(options.directory, sizes, options.rounds, with_ordinary=options.ordinary))
     if options.json:
