@@ -41,6 +41,7 @@ SUPERVISOR_TOKEN = "token of a Supervisor that stands in"
 KEY = "The spare key is with the neighbors at number twelve."
 OTHERS = ("The boiler was serviced by Mr. Odum.", "Swim practice is on Sunday at ten.")
 QUESTION = "Who has the spare key?"
+KERNELS = "from npu_memory_server.native.library import kernels; print(kernels().seen)"
 AS_COMPOSE = ("--user", f"{USER_ID}:{USER_ID}", "--cap-drop", "ALL")
 AS_COMPOSE_ENGINE = ("--read-only", "--tmpfs", "/tmp", "--security-opt", "no-new-privileges")  # noqa: S108
 
@@ -253,6 +254,8 @@ def check_as_app(engine: str, image: str, data: Data) -> None:
             saw(f"the right one first, and as many as the options say ({len(texts)})", holds=texts == [KEY])
             printed = container.inside("npu-memory", "recall", QUESTION, "--json")
             saw("the command finds it too, inside the container", holds=KEY in printed)
+            printed = container.inside("/opt/npu-memory/bin/python", "-c", KERNELS).strip()
+            saw(f"its kernels are {printed}", holds=printed.startswith("in C"))
             owners = set(container.inside("stat", "-c", "%u", "/data/memories.sqlite3", "/data/token").split())
             saw(f"the server is not root: its files belong to user {USER_ID}", holds=owners == {str(USER_ID)})
             backup = [

@@ -13,7 +13,7 @@ PACKAGE = Path(npu_memory_server.__file__).parent
 LAYERS = [
     {"wire"},
     {"errors", "backend", "right_of_way", "waking"},
-    {"npu"},
+    {"npu", "native"},
     {"records", "embedding", "data_directory", "correction", "supervisor"},
     {"store", "retrieval", "reranking"},
     {"context"},

@@ -9,6 +9,7 @@ import platform
 import re
 
 from .. import __version__
+from ..native.library import kernels
 from ..npu.board import Board
 from ..wire import NpuReport
 
@@ -43,6 +44,7 @@ def this_machine(board: Board, npu: NpuReport) -> Machine:
         python=platform.python_version(),
         versions={
             "npu-memory": __version__,
+            "kernels": kernels().seen,
             **{name: version for name in LIBRARIES if (version := _version(name))},
             **({"librknnrt": npu.runtime} if npu.runtime else {}),
             **({"rknpu": npu.driver} if npu.driver else {}),

@@ -7,7 +7,8 @@ import json
 from pathlib import Path
 import sys
 
-from ..embedding.doctor import Level, examine
+from ..embedding.doctor import Finding, Level, examine
+from ..native.library import kernels
 from ..npu.board import Board
 from ..reranking import examining as rerankers
 from ..settings import EMBEDDER, Settings
@@ -23,6 +24,7 @@ def doctor(settings: Settings, root: Path, *, as_json: bool) -> int:
     found = [
         *examine(models, EMBEDDER, precision=settings.precision, threads=threads, npu=settings.npu, board=board),
         *rerankers.examine(models, threads=threads, npu=settings.npu, board=board),
+        _kernels(),
     ]
     problems = sum(one.level is Level.PROBLEM for one in found)
     if as_json:
@@ -35,3 +37,10 @@ def doctor(settings: Settings, root: Path, *, as_json: bool) -> int:
             print(f"{'':9}{'':{width}}  -> {one.advice}")
     print(f"{problems} problems" if problems else "Everything is as it should be.")
     return 1 if problems else 0
+
+
+def _kernels() -> Finding:
+    if kernels().functions:
+        return Finding("kernels", Level.OK, kernels().seen)
+    advice = "The image has them; in a checkout script/kernels makes them with a C compiler (Debian: gcc libc6-dev)."
+    return Finding("kernels", Level.NOTE, kernels().seen, advice)

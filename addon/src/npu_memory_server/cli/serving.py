@@ -12,6 +12,7 @@ import sys
 from ..data_directory import DataDirectory, ServerAddress, read_token
 from ..errors import ModelError
 from ..memory import Memory
+from ..native.library import kernels
 from ..npu.faults import NpuRequiredError
 from ..reranking.registry import is_cross_encoder
 from ..reranking.shelf import Shelf
@@ -50,6 +51,7 @@ async def serve(settings: Settings, serve_settings: ServeSettings) -> int:
                     directory.announce(ServerAddress(host, port, os.getpid()))
                     status = await memory.status()
                     LOGGER.info("%s memories, embedding on %s", status.memories, status.backend)
+                    LOGGER.log(logging.INFO if kernels().functions else logging.WARNING, "Kernels: %s", kernels().seen)
                     LOGGER.info("The token for Home Assistant is in %s", settings.data_directory / "token")
                     # What was loaded stays: no collection has to walk through it while somebody waits for an answer.
                     gc.collect()

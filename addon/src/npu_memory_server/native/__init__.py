@@ -1,0 +1,1 @@
+"""Kernels in C (addon/native) for what numpy cannot do in one pass; whoever uses them can do without."""
