@@ -25,4 +25,19 @@ enum {
 
 extern int32_t kernels_level;
 
+/* Defines a function NAME that calls BODY, an inline function of plain C, as the compiler makes it of the instructions in use. */
+#if defined(__x86_64__)
+#define FOR_EACH_LEVEL(type, name, body, parameters, arguments)  \
+  FOR_AVX2 type name##_avx2 parameters { return body arguments; }     \
+  FOR_AVX512 type name##_avx512 parameters { return body arguments; } \
+  type name parameters {                                                     \
+    if (kernels_level == AVX512) return name##_avx512 arguments;             \
+    if (kernels_level == AVX2) return name##_avx2 arguments;                 \
+    return body arguments;                                                   \
+  }
+#else
+#define FOR_EACH_LEVEL(type, name, body, parameters, arguments) \
+  type name parameters { return body arguments; }
+#endif
+
 #endif

@@ -2,17 +2,28 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 import ctypes
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 import struct
+from typing import Any
 
 PATH = Path(__file__).with_name("libkernels.so")
 ABI = 1
 """To be raised, here and in kernels.h, whenever a function or a struct that both sides see changes."""
 BEST = 99
 """More than any level of instructions has."""
+_P, _N = ctypes.c_void_p, ctypes.c_int64
+SIGNATURES: Mapping[str, tuple[Any, tuple[Any, ...]]] = {
+    "kernels_instructions": (ctypes.c_char_p, ()),
+    "kernels_use": (ctypes.c_int32, (ctypes.c_int32,)),
+    "cells_look": (_N, (_P, _P, _P, _P, _N)),
+    "cells_best": (_N, (_P, _P, _N, _P, _P)),
+    "cells_cosines": (_N, (_P, _P, _P, _N, _P)),
+}
+"""What each function returns and takes."""
 HEADER = struct.Struct("<4sB35xQ10xHH2x")
 """Of a 64-bit ELF file (ELF-64 Object File Format, version 1.5): magic, class, and where the table of sections is, the
 size of an entry, and how many; it is what linkers write last."""
@@ -49,7 +60,9 @@ def load(path: Path) -> Kernels:
         abi = functions.kernels_abi()
         if abi != ABI:
             return Kernels(None, reason=f"{path.name} is of version {abi} instead of {ABI}")
-        functions.kernels_instructions.restype = ctypes.c_char_p
+        for name, (returned, taken) in SIGNATURES.items():
+            function = getattr(functions, name)
+            function.restype, function.argtypes = returned, taken
         functions.kernels_use(BEST)
         return Kernels(functions, functions.kernels_instructions().decode())
     except (OSError, AttributeError) as error:

@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .cells import ABSENT, CellIndex, Part
+from .cell_arrays import ABSENT
+from .cells import CellIndex, Part
 from .dense import VectorIndex
 from .layout import AT_ONCE, Codes, Layout, laid_out, quantized, sample_size
 from .lexical import length_norms

@@ -1,0 +1,129 @@
+"""The kernels for vectors in cells (addon/native/cells.c), with what they read and write."""
+
+from __future__ import annotations
+
+import ctypes
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+Rows = NDArray[np.intp]
+
+_ARRAYS = (
+    ("centers", np.int8),
+    ("starts", np.int64),
+    ("held", np.int64),
+    ("row_of", np.uint32),
+    ("codes", np.int8),
+    ("scales", np.float32),
+    ("coarse", np.int8),
+    ("new_row_of", np.uint32),
+    ("new_cell_of", np.uint16),
+    ("new_codes", np.int8),
+    ("new_scales", np.float32),
+    ("new_coarse", np.int8),
+    ("place_of", np.int32),
+)
+
+
+class _Cells(ctypes.Structure):
+    """`struct cells`."""
+
+    _fields_ = [
+        *((name, ctypes.c_int64) for name in ("dimensions", "reduced", "cells", "saved", "newer", "rows")),
+        *((name, ctypes.c_void_p) for name, _ in _ARRAYS),
+    ]
+
+
+class _Seen(ctypes.Structure):
+    """`struct seen`."""
+
+    _fields_ = [
+        *((name, ctypes.c_int64) for name in ("total", "stretches", "recent")),
+        *((name, ctypes.c_void_p) for name in ("scores", "new_places", "cell_scores", "chosen", "firsts", "lasts")),
+    ]
+
+
+class CellKernels:
+    """The kernels over arrays as they are now; what they have seen of a question is kept until the next one."""
+
+    def __init__(self, functions: ctypes.CDLL, **arrays: NDArray[Any]) -> None:
+        """Take the arrays of `struct cells`, which may be written to but not move; `starts` ascend, from 0 to all.
+
+        Raises ValueError if one does not fit the others.
+        """
+        self._functions = functions
+        centers, coarse = arrays["centers"], arrays["coarse"]
+        cells, dimensions = centers.shape
+        reduced = coarse.shape[1]
+        saved, newer, self._rows = len(arrays["row_of"]), len(arrays["new_row_of"]), len(arrays["place_of"])
+        self._size = (newer, self._rows)
+        shapes = {
+            "centers": (cells, dimensions),
+            "starts": (cells + 1,),
+            "held": (cells,),
+            "row_of": (saved,),
+            "codes": (saved, dimensions),
+            "scales": (saved,),
+            "coarse": (saved, reduced),
+            "new_row_of": (newer,),
+            "new_cell_of": (newer,),
+            "new_codes": (newer, dimensions),
+            "new_scales": (newer,),
+            "new_coarse": (newer, reduced),
+            "place_of": (self._rows,),
+        }
+        for name, dtype in _ARRAYS:
+            _require(name, arrays[name], dtype, shapes[name])
+        self._dimensions, self._reduced = dimensions, reduced
+        self._arrays = arrays  # so that they stay where they are
+        self._table = _Cells(
+            dimensions, reduced, cells, saved, newer, self._rows, *(arrays[name].ctypes.data for name, _ in _ARRAYS)
+        )
+        self._work = (
+            np.empty(saved + newer, np.int32),
+            np.empty(newer, np.int32),
+            np.empty(cells, np.int32),
+            np.empty(cells, np.uint8),
+            np.empty(cells, np.int64),
+            np.empty(cells, np.int64),
+        )
+        self._seen = _Seen(0, 0, 0, *(array.ctypes.data for array in self._work))
+        self._pointers = ctypes.byref(self._table), ctypes.byref(self._seen)
+
+    def is_of(self, newer: int, rows: int) -> bool:
+        """Return whether the arrays are of this length still: they move only when they grow."""
+        return self._size == (newer, rows)
+
+    def look(self, toward: NDArray[np.int8], aim: NDArray[np.int8], count: int) -> int:
+        """Look at about `count` vectors; returns how many it were.
+
+        The query is int8 [d] for the centers and int8 [reduced] for the coarse codes, both within 127.
+        """
+        _require("toward", toward, np.int8, (self._dimensions,))
+        _require("aim", aim, np.int8, (self._reduced,))
+        return int(self._functions.cells_look(*self._pointers, toward.ctypes.data, aim.ctypes.data, count))
+
+    def best(self, kept: int) -> tuple[Rows, NDArray[np.float32]]:
+        """Return the rows of the `kept` that seemed nearest, in the order of their places, and how near they seemed."""
+        kept = min(kept, self._seen.total)
+        rows, scores = np.empty(kept, np.intp), np.empty(kept, np.int32)
+        found = self._functions.cells_best(*self._pointers, kept, rows.ctypes.data, scores.ctypes.data)
+        return rows[:found], scores[:found].astype(np.float32)
+
+    def cosines(self, rows: NDArray[np.integer[Any]], query: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Return the cosine of each row with a query, float32 [d]; 0 without a vector. Raises IndexError."""
+        _require("query", query, np.float32, (self._dimensions,))
+        rows = np.ascontiguousarray(rows, np.int64)
+        found = np.empty(len(rows), np.float32)
+        if self._functions.cells_cosines(
+            self._pointers[0], query.ctypes.data, rows.ctypes.data, len(rows), found.ctypes.data
+        ):
+            raise IndexError(f"a row is none of {self._rows}")
+        return found
+
+
+def _require(name: str, array: NDArray[Any], dtype: type[np.generic], shape: tuple[int, ...]) -> None:
+    if array.dtype != dtype or array.shape != shape or not array.flags.c_contiguous or not array.flags.aligned:
+        raise ValueError(f"{name} is {array.dtype} {list(array.shape)} instead of {np.dtype(dtype)} {list(shape)}")
