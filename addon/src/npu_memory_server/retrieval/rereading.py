@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from .analysis import words
 from .catalog import Catalog
 from .lexical import LexicalIndex
-from .maxsim import RERANKED, Fetch, QuestionTokens, TokenVectorCache, coverage, lent, maxsim
+from .maxsim import RERANKED, Fetch, QuestionTokens, TokenVectorCache
 from .sessions import NONE, Sessions
 from .weights import Weights
 
@@ -54,7 +54,7 @@ class TokenReranker:
 
     def read_ahead(self, rows: Rows) -> None:
         """Have the token vectors of `rows` at hand."""
-        self._tokens.get(rows, self._catalog.slots[rows])
+        self._tokens.read_ahead(rows, self._catalog.slots)
 
     def rerank(
         self,
@@ -71,41 +71,33 @@ class TokenReranker:
         scores of `rows`; `allowed_of` returns 0 for each of some rows that the asker may not see.
         """
         first = np.argsort(-scored, kind="stable")[: max(RERANKED, count)]
-        scored = scored[first]
         importance = self._importance(asked, vectors.token_starts)
-        covered, around = self._coverage(vectors.tokens, rows[first], allowed_of)
-        added = np.float32(self._weights.maxsim) * maxsim(covered, importance, around)
-        return first, scored + added, added
+        turns, shares = self._turns(rows[first], allowed_of)
+        covered = self._tokens.scores(vectors.tokens, importance, turns, shares, self._catalog.slots)
+        added = np.float32(self._weights.maxsim) * covered
+        return first, scored[first] + added, added
 
-    def _coverage(
-        self, question: QuestionTokens, rows: Rows, allowed_of: Callable[[Rows], Scores]
-    ) -> tuple[Scores, list[Scores]]:
-        """Return how `rows` cover a question's tokens, and how the turns before them do: float32 [len(rows), m]."""
+    def _turns(self, rows: Rows, allowed_of: Callable[[Rows], Scores]) -> tuple[Rows, Scores]:
+        """Return `rows`, the turns before them and those before these, [3, n]; and what these count, float32 [2, n]."""
         before = self._sessions.before(rows)
-        earlier = self._sessions.before(before)
-        needed, places = np.unique(np.concatenate([rows, before, earlier]), return_inverse=True)
+        turns = np.concatenate([rows, before, self._sessions.before(before)])
         # A turn that the asker may not see is not read for the ones that follow it either.
-        seen = needed != NONE
-        seen[seen] = allowed_of(needed[seen]) > 0
-        counts = np.zeros(len(needed), np.intp)
-        tokens, counts[seen] = self._tokens.get(needed[seen], self._catalog.slots[needed[seen]])
-        covered, *around = coverage(question, tokens, counts)[places.reshape(3, -1)]
-        turn = np.float32(self._weights.context_turn)
-        share = np.where(self._sessions.asks(before), np.float32(self._weights.context_question), turn)
-        around = [lent(around[0], share[:, None]), lent(around[1], turn)]
-        return covered, around
+        turns[allowed_of(turns) <= 0] = NONE
+        shares = np.full((2, len(rows)), self._weights.context_turn, np.float32)
+        shares[0, self._sessions.asks(before)] = self._weights.context_question
+        return turns.reshape(3, -1), shares
 
-    def _importance(self, asked: tuple[str, str | None], token_starts: NDArray[np.int32]) -> NDArray[np.float32]:
+    def _importance(self, asked: tuple[str, str | None], token_starts: NDArray[np.int32]) -> Scores:
         """Return how much each token of a question counts, float32 [m] with sum 1: as rare as the word it is in."""
         found = words(*asked)
         if not found:
             return np.full(len(token_starts), 1 / max(len(token_starts), 1), np.float32)
-        begins, ends, terms = zip(*found, strict=True)
-        rarity = [STOP_WORD_IMPORTANCE if term is None else self._lexical.idf(term) for term in terms]
-        place = np.searchsorted(begins, token_starts, side="right") - 1
-        inside = (place >= 0) & (token_starts < np.array(ends)[place])
-        importance: NDArray[np.float32] = np.array([*rarity, STOP_WORD_IMPORTANCE], np.float32)[
-            np.where(inside, place, -1)
-        ]
-        weights: NDArray[np.float32] = importance / np.float32(max(float(importance.sum()), 1e-9))
-        return weights
+        weights = []
+        ahead = iter(found)
+        begin, end, rarity = 0, 0, STOP_WORD_IMPORTANCE
+        for start in token_starts.tolist():
+            while end <= start and (word := next(ahead, None)) is not None:
+                begin, end, term = word
+                rarity = STOP_WORD_IMPORTANCE if term is None else self._lexical.idf(term)
+            weights.append(rarity if begin <= start < end else STOP_WORD_IMPORTANCE)
+        return np.array(weights, np.float32) / np.float32(max(sum(weights), 1e-9))
