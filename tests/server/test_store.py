@@ -23,7 +23,7 @@ from npu_memory_server.embedding.embedder import OnnxEmbedder
 from npu_memory_server.errors import ConflictError, StorageError
 from npu_memory_server.memory import Memory
 from npu_memory_server.store import memories
-from npu_memory_server.store.database import FILE_NAME, open_database
+from npu_memory_server.store.database import FILE_NAME, open_database, truncate_log
 from npu_memory_server.store.group_commit import GroupCommit
 from npu_memory_server.store.migrations import MIGRATIONS
 from npu_memory_server.transport.client import connected
@@ -573,13 +573,48 @@ async def test_what_is_forgotten_while_a_backup_reads_leaves_the_files_once_the_
             await memory.forget(ForgetRequest(memory_ids=(kept.memory_id,)))
             await memory.remember(RememberRequest(text="Somebody else is heard meanwhile."))
             backup.execute("COMMIT")
-        for _ in range(200):
-            if not _is_in_a_file(secret, tmp_path):
-                break
-            await asyncio.sleep(0.05)
-        assert not _is_in_a_file(secret, tmp_path)
+        await _out_of_the_files(secret, tmp_path)
     finally:
         await memory.close()
+
+
+@pytest.mark.parametrize("failing", [{1}, {2, 3}, {1, 2}], ids=["at once", "later", "both"])
+async def test_what_is_forgotten_leaves_the_log_once_a_disk_that_fails_recovers(
+    embedder: OnnxEmbedder,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    failing: set[int],
+) -> None:
+    monkeypatch.setattr("npu_memory_server.removing.TRUNCATE_AGAIN_SECONDS", 0.05)
+    tried = 0
+
+    def truncate(connection: sqlite3.Connection) -> bool:
+        nonlocal tried
+        tried += 1
+        if tried in failing:
+            raise OSError(5, "Input/output error")
+        return tried > 1 and truncate_log(connection)
+
+    monkeypatch.setattr("npu_memory_server.removing.truncate_log", truncate)
+    secret = "The tortoise is called Xylophonia"
+    memory = await Memory.open(tmp_path, embedder)
+    try:
+        kept = await memory.remember(RememberRequest(text=secret))
+        await memory.embedded()
+        gone = await memory.forget(ForgetRequest(memory_ids=(kept.memory_id,)))
+        assert gone.memory_ids == (kept.memory_id,)
+        await _out_of_the_files(secret, tmp_path)
+        assert caplog.text.count("Input/output error") == len(failing)
+        assert "Xylophonia" not in caplog.text
+    finally:
+        await memory.close()
+
+
+async def _out_of_the_files(text: str, folder: Path) -> None:
+    async with asyncio.timeout(10):
+        while _is_in_a_file(text, folder):  # noqa: ASYNC110 - in another thread
+            await asyncio.sleep(0.05)
 
 
 def _is_in_a_file(text: str, folder: Path) -> bool:

@@ -44,7 +44,7 @@ class Remover:
         removal = await self._transactions.write(removing, self._indexes.remove)
         self._keeper.forgotten()
         await self._transactions.write_alone(self._indexes.tokens.erase_gone)
-        if not await self._transactions.write_alone(truncate_log) and self._truncating is None:
+        if not await self._truncate() and self._truncating is None:
             self._truncating = asyncio.create_task(self._truncate_later(), name="npu-memory-truncate")
         return removal.removed
 
@@ -67,11 +67,19 @@ class Remover:
             except NpuMemoryError as error:
                 LOGGER.warning("What has expired could not be removed and will be later: %s", error)
 
+    async def _truncate(self) -> bool:
+        """Empty the log of the database; returns whether nothing that was forgotten is in it any more."""
+        try:
+            return await self._transactions.write_alone(truncate_log)
+        except NpuMemoryError as error:
+            LOGGER.warning("The log of the database could not be emptied and will be later: %s", error)
+            return False
+
     async def _truncate_later(self) -> None:
         """Empty the log as soon as nobody reads the database any more; what was forgotten is in it until then."""
         LOGGER.info("What was forgotten stays in the log of the database until another process has read it to its end")
-        truncated = False
-        while not truncated:
+        while True:
             await asyncio.sleep(TRUNCATE_AGAIN_SECONDS)
-            truncated = await self._transactions.write_alone(truncate_log)
+            if await self._truncate():
+                break
         self._truncating = None
