@@ -5,6 +5,7 @@ from collections import Counter
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
+import select
 import sqlite3
 import threading
 from time import monotonic, sleep
@@ -25,6 +26,7 @@ from npu_memory_server.memory import Memory
 from npu_memory_server.npu.tables import Ids
 from npu_memory_server.store import memories
 from npu_memory_server.store.database import FILE_NAME
+from npu_memory_server.transport.line import Line
 from npu_memory_server.transport.requests import Serving
 from npu_memory_server.transport.server import listening
 from npu_memory_server.wire import RecallRequest, RememberRequest, Strategy, message_bytes
@@ -151,6 +153,47 @@ async def test_what_a_peer_sends_meanwhile_by_the_dozen_is_left_alone(
         for _ in range(60):
             assert (await importer.read()) is not None
     assert items["written"] == 60
+
+
+@pytest.mark.usefixtures("patient")
+async def test_a_question_that_has_come_and_was_not_read_yet_finds_one_item_of_each_before_it(
+    tmp_path: Path,
+    embedder: OnnxEmbedder,
+    open_memory: OpenMemory,
+    items: Counter[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Its thread has to get a processor and the interpreter first, which bulk work holds most of the time."""
+    may_read = threading.Event()
+    may_read.set()
+    receive = Line.receive
+
+    def receive_when_let(line: Line, room: memoryview) -> int:
+        select.select([line.number], [], [], 60)
+        may_read.wait(60)
+        return receive(line, room)
+
+    monkeypatch.setattr(Line, "receive", receive_when_let)
+    monkeypatch.setattr(right_of_way, "COMING_SECONDS", 60.0)
+    memory = await open_memory(tmp_path, embedder)
+    async with listening(Serving(memory, TOKEN), "127.0.0.1", 0) as (_, port), peer(port, TOKEN) as person:
+        importing = asyncio.create_task(stored(memory, 400))
+        while items["written"] < 20:  # noqa: ASYNC110 - in another thread
+            await asyncio.sleep(0)
+        may_read.clear()
+        await person.send(RecallRequest(id="asked", text=QUESTION, budget_ms=CALM_MS))
+        before = Counter(items)
+        await asyncio.sleep(LONG_SECONDS)
+        during = items - before
+        assert during["written"] <= 1
+        assert during["add"] <= 1
+        assert during["put_vector"] <= 1
+        may_read.set()
+        answer = await person.read()
+        assert answer is not None
+        assert answer.data["id"] == "asked"
+        await importing
+    assert items["written"] == 400
 
 
 async def test_a_question_that_finds_the_model_busy_with_an_import_is_answered_past_the_loop(

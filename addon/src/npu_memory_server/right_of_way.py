@@ -3,14 +3,43 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 import contextlib
 from contextlib import contextmanager
+import select
 import threading
-from time import monotonic
+from time import monotonic, sleep
 
 PATIENCE_SECONDS = 0.25
 """Where somebody asks all the time, what is stored in bulk goes on after so long, beside the questions."""
+COMING_SECONDS = 0.02
+"""How long each piece of bulk work waits for a thread to take what has reached its socket."""
+LOOK_AGAIN_SECONDS = 0.0001
+
+
+class Door:
+    """A socket that a question may come by; the thread that reads from it tells when it has something.
+
+    Before it can, it needs a processor and the interpreter. Bulk work that lets the interpreter go a moment, as each
+    statement to the database does, takes it back before a waiting thread has woken up, item by item: so it has to look
+    for who is coming.
+    """
+
+    def __init__(self, number: int, is_watched: Callable[[], bool]) -> None:
+        """`number` is the socket's; whoever comes while not `is_watched()` is left out."""
+        self.number = number
+        self.is_watched = is_watched
+        self.has_something = False
+
+    def is_somebody_there(self) -> bool:
+        """Return whether something has come that was not handled yet."""
+        if not self.is_watched():
+            return False
+        if self.has_something:
+            return True
+        waiting = select.poll()
+        waiting.register(self.number, select.POLLIN)
+        return bool(waiting.poll(0))
 
 
 class RightOfWay:
@@ -29,6 +58,15 @@ class RightOfWay:
         self._clear.set()
         self._line = asyncio.Lock()
         self._first_in_line: asyncio.Future[None] | None = None
+        self._doors: dict[Door, None] = {}
+
+    def watch(self, door: Door) -> None:
+        """Let questions that come by this door have the right of way before anybody has read them."""
+        self._doors[door] = None
+
+    def unwatch(self, door: Door) -> None:
+        """Look at this door no more."""
+        self._doors.pop(door, None)
 
     @contextmanager
     def question(self) -> Iterator[None]:
@@ -54,6 +92,9 @@ class RightOfWay:
         async with self._line:
             self._first_in_line = self._loop.create_future()
             try:
+                until = monotonic() + COMING_SECONDS
+                while self._is_somebody_coming() and monotonic() < until:  # noqa: ASYNC110 - on another thread
+                    await asyncio.sleep(LOOK_AGAIN_SECONDS)
                 if not self._clear.is_set():
                     with contextlib.suppress(TimeoutError):
                         async with asyncio.timeout(self._patience()):
@@ -63,8 +104,15 @@ class RightOfWay:
 
     def wait_in_thread(self) -> None:
         """Let questions pass, as a thread."""
+        until = monotonic() + COMING_SECONDS
+        while self._is_somebody_coming() and monotonic() < until:
+            sleep(LOOK_AGAIN_SECONDS)
         if not self._clear.is_set():
             self._clear.wait(self._patience())
+
+    def _is_somebody_coming(self) -> bool:
+        """Return whether a question has come, maybe, that nobody answers yet."""
+        return self._clear.is_set() and any(door.is_somebody_there() for door in tuple(self._doors))
 
     def _patience(self) -> float:
         return max(0.0, self._since + PATIENCE_SECONDS - monotonic())

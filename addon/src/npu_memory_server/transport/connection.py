@@ -21,6 +21,7 @@ from typing import cast
 
 from .. import __version__
 from ..errors import NpuMemoryError
+from ..right_of_way import Door
 from ..wire import (
     MAX_FRAME_BYTES,
     MAX_STRANGER_FRAME_BYTES,
@@ -102,6 +103,9 @@ class Connection(asyncio.Protocol):
         """Begin to serve."""
         self._transport = cast("asyncio.Transport", transport)
         self._line = Line(self._transport)
+        # Of a peer that has more than one thing to do, or takes no answers, the next thing is not urgent.
+        self._door = Door(self._line.number, lambda: self._trusted and not self._requests and self._takes.is_set())
+        self._serving.memory.right_of_way.watch(self._door)
         self._limit = self._loop.call_later(STRANGER_SECONDS, self._leave)
         self._looking_after = self._taking = self._limit
         # Not now: the transport is about to begin to read.
@@ -226,6 +230,7 @@ class Connection(asyncio.Protocol):
         except Exception as error:  # noqa: BLE001 - one peer must not end the others
             _note("A connection", error)
             self._on_loop(self._transport.abort)
+        self._serving.memory.right_of_way.unwatch(self._door)
         self._line.close()
 
     def _next_frame(self) -> Frame | None:
@@ -241,9 +246,15 @@ class Connection(asyncio.Protocol):
             if frame is not None:
                 self._takes.wait()
                 return frame
-            if not (count := self._line.receive(self._frames.room)):
+            if not (count := self._receive()):
                 return None
             self._frames.filled(count)
+
+    def _receive(self) -> int:
+        self._door.has_something = False
+        count = self._line.receive(self._frames.room)
+        self._door.has_something = True
+        return count
 
     def _handle(self, frame: Frame) -> bool:
         """Handle a frame, or leave it to the event loop; returns whether the connection is still this thread's.

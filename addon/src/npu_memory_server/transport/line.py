@@ -7,6 +7,7 @@ import contextlib
 import os
 import socket
 import threading
+from typing import Final
 
 WAIT_SECONDS = 3600.0
 """A socket with a limit is waited for by Python, and may be the event loop's at the same time; what the limit is does
@@ -27,6 +28,7 @@ class Line:
         # The transport's own may be closed while the thread waits for it, and its number be another peer's by then.
         self._socket = socket.socket(fileno=os.dup(transport.get_extra_info("socket").fileno()))
         self._socket.settimeout(WAIT_SECONDS)
+        self.number: Final = self._socket.fileno()
         self._lock = threading.Lock()
         self._behind = 0
 
