@@ -3,8 +3,8 @@
 
    Nothing here allocates, and nothing is written but what is handed over for it. Sizes and starts were checked when the table was made;
    every row and cell that is read from memory is checked here. */
+#include <math.h>
 #include <stddef.h>
-#include <string.h>
 
 #include "kernels.h"
 
@@ -19,6 +19,7 @@
 struct cells {
   int64_t dimensions, reduced, cells, saved, newer, rows;
   const int8_t *centers;       /* [cells, dimensions] */
+  const double *basis;         /* [dimensions, reduced] */
   const int64_t *starts;       /* [cells + 1] */
   const int64_t *held;         /* [cells]: how many a cell has, newer ones too */
   const uint32_t *row_of;      /* [saved] */
@@ -36,15 +37,21 @@ struct cells {
 /* What a question has looked at: `stretches` of the saved vectors, then `recent` of the newer ones. */
 struct seen {
   int64_t total, stretches, recent;
-  int32_t *scores;      /* [saved + newer]: of those looked at, in their order */
-  int32_t *new_places;  /* [newer]: which of the newer ones */
-  int32_t *cell_scores; /* [cells] */
-  uint8_t *chosen;      /* [cells] */
-  int64_t *firsts;      /* [cells]: where a stretch begins */
-  int64_t *lasts;       /* [cells]: where it ends */
+  int8_t *toward;        /* [dimensions]: the question, for the centers */
+  double *projected;     /* [reduced] */
+  int8_t *aim;           /* [reduced]: the question, for the coarse codes */
+  int32_t *cell_scores;  /* [cells] */
+  uint8_t *chosen;       /* [cells] */
+  int64_t *firsts;       /* [cells]: where a stretch begins */
+  int64_t *lasts;        /* [cells]: where it ends */
+  int32_t *new_places;   /* [newer]: which of the newer ones */
+  int32_t *scores;       /* [saved + newer]: of those looked at, in their order */
+  int32_t *peaks;        /* [(saved + newer) / BLOCK + 1]: the best of each block of scores */
+  int32_t *picked;       /* [saved + newer]: which of those looked at may be among the best */
+  int32_t *picked_scores; /* [saved + newer] */
 };
 
-enum { BUCKETS = 2048, AT_ONCE = 8, AHEAD = 8, LINE = 64, BLOCK = 32 };
+enum { FULL = 127, BUCKETS = 512, AT_ONCE = 8, AHEAD = 8, LINE = 64, BLOCK = 16, SUMS = 64 };
 
 static int32_t inner_plain(const int8_t *codes, const int8_t *aim, int64_t width) {
   int32_t sum = 0;
@@ -137,13 +144,6 @@ static void inner(const int8_t *codes, int64_t count, const int8_t *aim, int64_t
   for (; row < count; row++) scores[row] = inner_plain(codes + row * width, aim, width);
 }
 
-/* Whether one of some scores is from low to high. */
-static inline __attribute__((always_inline)) int any_between(const int32_t *scores, int64_t count, int32_t low, int32_t high) {
-  uint32_t any = 0;
-  for (int64_t i = 0; i < count; i++) any |= (uint32_t)scores[i] - (uint32_t)low <= (uint32_t)high - (uint32_t)low;
-  return any != 0;
-}
-
 static inline __attribute__((always_inline)) int32_t threshold_body(const int32_t *scores, const int64_t *weights, int64_t count,
                                                                     int64_t wanted, int64_t *above) {
   int32_t low = scores[0], high = scores[0];
@@ -156,12 +156,8 @@ static inline __attribute__((always_inline)) int32_t threshold_body(const int32_
     int64_t buckets[BUCKETS] = {0}, range = (int64_t)high - low;
     int shift = 0;
     while (range >> shift >= BUCKETS) shift++;
-    for (int64_t from = 0; from < count; from += BLOCK) {
-      int64_t to = from + BLOCK < count ? from + BLOCK : count;
-      if (to - from == BLOCK && !any_between(scores + from, BLOCK, low, high)) continue;
-      for (int64_t i = from; i < to; i++)
-        if (scores[i] >= low && scores[i] <= high) buckets[((int64_t)scores[i] - low) >> shift] += weights ? weights[i] : 1;
-    }
+    for (int64_t i = 0; i < count; i++)
+      if (scores[i] >= low && scores[i] <= high) buckets[((int64_t)scores[i] - low) >> shift] += weights ? weights[i] : 1;
     int64_t bucket = range >> shift;
     while (bucket > 0 && over + buckets[bucket] < wanted) over += buckets[bucket--];
     int64_t least = low + (bucket << shift), most = least + ((int64_t)1 << shift) - 1;
@@ -178,9 +174,63 @@ FOR_EACH_LEVEL(static int32_t, threshold, threshold_body,
                (const int32_t *scores, const int64_t *weights, int64_t count, int64_t wanted, int64_t *above),
                (scores, weights, count, wanted, above))
 
+/* Writes which of the scores may be among the `kept` best, and these scores: all that are as good as the kept-th of the best of each
+   block, and that are at least `kept`. Returns how many. */
+static inline __attribute__((always_inline)) int64_t picked_body(const struct seen *seen, int64_t kept) {
+  const int64_t total = seen->total, blocks = (total + BLOCK - 1) / BLOCK;
+  int32_t least = INT32_MIN;
+  for (int64_t block = 0; block < blocks; block++) {
+    const int32_t *scores = seen->scores + block * BLOCK;
+    int64_t size = total - block * BLOCK;
+    int32_t peak = scores[0];
+    if (size >= BLOCK)
+      for (int i = 1; i < BLOCK; i++) peak = scores[i] > peak ? scores[i] : peak;
+    else
+      for (int i = 1; i < size; i++) peak = scores[i] > peak ? scores[i] : peak;
+    seen->peaks[block] = peak;
+  }
+  if (blocks > kept) {
+    int64_t above;
+    least = threshold_body(seen->peaks, NULL, blocks, kept, &above);
+  }
+  int64_t found = 0;
+  for (int64_t block = 0; block < blocks; block++) {
+    if (seen->peaks[block] < least) continue;
+    int64_t end = (block + 1) * BLOCK < total ? (block + 1) * BLOCK : total;
+    for (int64_t at = block * BLOCK; at < end; at++) {
+      int32_t score = seen->scores[at];
+      seen->picked[found] = (int32_t)at;
+      seen->picked_scores[found] = score;
+      found += score >= least;
+    }
+  }
+  return found;
+}
+FOR_EACH_LEVEL(static int64_t, picked, picked_body, (const struct seen *seen, int64_t kept), (seen, kept))
+
+static inline __attribute__((always_inline)) void project_body(const struct cells *table, const float *query, double *projected) {
+  for (int64_t j = 0; j < table->reduced; j++) projected[j] = 0;
+  for (int64_t i = 0; i < table->dimensions; i++)
+    for (int64_t j = 0; j < table->reduced; j++) projected[j] += query[i] * table->basis[i * table->reduced + j];
+}
+FOR_EACH_LEVEL(static void, project, project_body, (const struct cells *table, const float *query, double *projected),
+               (table, query, projected))
+
+/* Writes what the question points at in int8, in all dimensions and in the directions of the basis. */
+static void aims(const struct cells *table, struct seen *seen, const float *query) {
+  float widest = 0;
+  for (int64_t i = 0; i < table->dimensions; i++) widest = fabsf(query[i]) > widest ? fabsf(query[i]) : widest;
+  float scale = (float)(FULL / fmax(widest, 1e-9));
+  for (int64_t i = 0; i < table->dimensions; i++) seen->toward[i] = (int8_t)lrintf(query[i] * scale);
+  project(table, query, seen->projected);
+  double most = 1e-9;
+  for (int64_t j = 0; j < table->reduced; j++) most = fmax(fabs(seen->projected[j]), most);
+  for (int64_t j = 0; j < table->reduced; j++) seen->aim[j] = (int8_t)lrint(seen->projected[j] * (FULL / most));
+}
+
 /* Marks the nearest cells that have `count` vectors between them; all if there are fewer. */
-static void choose(const struct cells *table, struct seen *seen, const int8_t *toward, int64_t count) {
-  inner(table->centers, table->cells, toward, table->dimensions, seen->cell_scores, NULL, 0);
+static void choose(const struct cells *table, struct seen *seen, int64_t count) {
+  inner(table->centers, table->cells, seen->toward, table->dimensions, seen->cell_scores, NULL, 0);
   int64_t has;
   int32_t least = threshold(seen->cell_scores, table->held, table->cells, count, &has);
   for (int64_t cell = 0; cell < table->cells; cell++) {
@@ -190,11 +240,12 @@ static void choose(const struct cells *table, struct seen *seen, const int8_t *t
   }
 }
 
-/* Looks at about `count` vectors: `toward` is the question in int8 [dimensions], `aim` in int8 [reduced]. Returns how many it were. */
-EXPORTED int64_t cells_look(const struct cells *table, struct seen *seen, const int8_t *toward, const int8_t *aim, int64_t count) {
+/* Looks at about `count` vectors for a question, finite float [dimensions]. Returns how many it were. */
+EXPORTED int64_t cells_look(const struct cells *table, struct seen *seen, const float *query, int64_t count) {
   seen->total = seen->stretches = seen->recent = 0;
   if (table->cells < 1) return 0;
-  choose(table, seen, toward, count);
+  aims(table, seen, query);
+  choose(table, seen, count);
   for (int64_t cell = 0; cell < table->cells; cell++) {
     if (!seen->chosen[cell] || table->starts[cell] == table->starts[cell + 1]) continue;
     if (seen->stretches && seen->lasts[seen->stretches - 1] == table->starts[cell]) {
@@ -206,14 +257,14 @@ EXPORTED int64_t cells_look(const struct cells *table, struct seen *seen, const 
   }
   for (int64_t i = 0; i < seen->stretches; i++) {
     int64_t first = seen->firsts[i], size = seen->lasts[i] - first, next = i + 1 < seen->stretches ? i + 1 : i;
-    inner(table->coarse + first * table->reduced, size, aim, table->reduced, seen->scores + seen->total,
+    inner(table->coarse + first * table->reduced, size, seen->aim, table->reduced, seen->scores + seen->total,
           table->coarse + seen->firsts[next] * table->reduced, seen->lasts[next] - seen->firsts[next]);
     seen->total += size;
   }
   for (int64_t i = 0; i < table->newer; i++)
     if (table->new_cell_of[i] < table->cells && seen->chosen[table->new_cell_of[i]]) {
       seen->new_places[seen->recent++] = (int32_t)i;
-      seen->scores[seen->total++] = inner_plain(table->new_coarse + i * table->reduced, aim, table->reduced);
+      seen->scores[seen->total++] = inner_plain(table->new_coarse + i * table->reduced, seen->aim, table->reduced);
     }
   return seen->total;
 }
@@ -222,39 +273,31 @@ static int64_t row_at(const struct cells *table, int64_t place) {
   return place < table->saved ? table->row_of[place] : table->new_row_of[place - table->saved];
 }
 
-/* Writes the places of the `kept` best of what was looked at, and their scores; returns how many. */
-static inline __attribute__((always_inline)) int64_t collect_body(const struct cells *table, const struct seen *seen, int32_t least,
-                                                                  int64_t ties, int64_t *places, int32_t *scores) {
-  const int32_t *at = seen->scores;
-  int64_t found = 0;
-  for (int64_t i = 0; i <= seen->stretches; i++) {
-    int64_t size = i < seen->stretches ? seen->lasts[i] - seen->firsts[i] : seen->recent;
-    for (int64_t from = 0; from < size; from += BLOCK) {
-      int64_t to = from + BLOCK < size ? from + BLOCK : size;
-      if (to - from == BLOCK && !any_between(at + from, BLOCK, least, INT32_MAX)) continue;
-      for (int64_t j = from; j < to; j++) {
-        if (at[j] < least || (at[j] == least && --ties < 0)) continue;
-        int64_t place = i < seen->stretches ? seen->firsts[i] + j : table->saved + seen->new_places[j];
-        if (place < table->saved) __builtin_prefetch(table->row_of + place);
-        places[found] = place;
-        scores[found++] = at[j];
-      }
-    }
-    at += size;
-  }
-  return found;
-}
-FOR_EACH_LEVEL(static int64_t, collect, collect_body,
-               (const struct cells *table, const struct seen *seen, int32_t least, int64_t ties, int64_t *places, int32_t *scores),
-               (table, seen, least, ties, places, scores))
-
 /* Writes the rows of the `kept` vectors that seem nearest of what was looked at, and how near they seem, in the order of their places;
    without those that are no longer where they were. Returns how many, at most `kept`. */
 EXPORTED int64_t cells_best(const struct cells *table, const struct seen *seen, int64_t kept, int64_t *rows, int32_t *scores) {
   if (seen->total < 1 || kept < 1) return 0;
-  int64_t above, present = 0;
-  int32_t least = threshold(seen->scores, NULL, seen->total, kept, &above);
-  int64_t found = collect(table, seen, least, kept - above, rows, scores);
+  int64_t above, found = 0, present = 0, stretch = 0, begin = 0;
+  int64_t candidates = picked(seen, kept);
+  int32_t least = threshold(seen->picked_scores, NULL, candidates, kept, &above);
+  int64_t ties = kept - above;
+  for (int64_t i = 0; i < candidates; i++) {
+    int32_t score = seen->picked_scores[i];
+    if (score < least || (score == least && --ties < 0)) continue;
+    int64_t at = seen->picked[i], place;
+    while (stretch < seen->stretches && at - begin >= seen->lasts[stretch] - seen->firsts[stretch]) {
+      begin += seen->lasts[stretch] - seen->firsts[stretch];
+      stretch++;
+    }
+    if (stretch < seen->stretches) {
+      place = seen->firsts[stretch] + at - begin;
+      __builtin_prefetch(table->row_of + place);
+    } else {
+      place = table->saved + seen->new_places[at - begin];
+    }
+    rows[found] = place;
+    scores[found++] = score;
+  }
   for (int64_t i = 0; i < found; i++) {
     int64_t row = row_at(table, rows[i]);
     if (row < table->rows) __builtin_prefetch(table->place_of + row);
@@ -262,20 +305,22 @@ EXPORTED int64_t cells_best(const struct cells *table, const struct seen *seen, 
   for (int64_t i = 0; i < found; i++) {
     int64_t place = rows[i], row = row_at(table, place);
     if (row >= table->rows || table->place_of[row] != place) continue;
+    /* Its cosine will be wanted next. */
+    if (place < table->saved) prefetch(table->codes + place * table->dimensions, table->dimensions);
     rows[present] = row;
     scores[present++] = scores[i];
   }
   return present;
 }
 
-/* Sixteen sums, so that a processor can do many at a time, and each gives the same. */
+/* Many sums, so that a processor can add many at a time, and each processor the same ones. */
 static inline __attribute__((always_inline)) float cosine(const int8_t *codes, const float *query, int64_t width) {
-  float sums[16] = {0}, sum = 0;
+  float sums[SUMS] = {0}, sum = 0;
   int64_t at = 0;
-  for (; at + 16 <= width; at += 16)
-    for (int i = 0; i < 16; i++) sums[i] += (float)codes[at + i] * query[at + i];
+  for (; at + SUMS <= width; at += SUMS)
+    for (int i = 0; i < SUMS; i++) sums[i] += (float)codes[at + i] * query[at + i];
   for (; at < width; at++) sum += (float)codes[at] * query[at];
-  for (int half = 8; half; half /= 2)
+  for (int half = SUMS / 2; half; half /= 2)
     for (int i = 0; i < half; i++) sums[i] += sums[i + half];
   return sum + sums[0];
 }

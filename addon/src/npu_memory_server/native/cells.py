@@ -12,6 +12,7 @@ Rows = NDArray[np.intp]
 
 _ARRAYS = (
     ("centers", np.int8),
+    ("basis", np.float64),
     ("starts", np.int64),
     ("held", np.int64),
     ("row_of", np.uint32),
@@ -25,6 +26,11 @@ _ARRAYS = (
     ("new_coarse", np.int8),
     ("place_of", np.int32),
 )
+_WORK = (
+    *("toward", "projected", "aim", "cell_scores", "chosen", "firsts", "lasts"),
+    *("new_places", "scores", "peaks", "picked", "picked_scores"),
+)
+_BLOCK = 16
 
 
 class _Cells(ctypes.Structure):
@@ -41,7 +47,7 @@ class _Seen(ctypes.Structure):
 
     _fields_ = [
         *((name, ctypes.c_int64) for name in ("total", "stretches", "recent")),
-        *((name, ctypes.c_void_p) for name in ("scores", "new_places", "cell_scores", "chosen", "firsts", "lasts")),
+        *((name, ctypes.c_void_p) for name in _WORK),
     ]
 
 
@@ -54,13 +60,13 @@ class CellKernels:
         Raises ValueError if one does not fit the others.
         """
         self._functions = functions
-        centers, coarse = arrays["centers"], arrays["coarse"]
-        cells, dimensions = centers.shape
-        reduced = coarse.shape[1]
+        cells, dimensions = arrays["centers"].shape
+        reduced = arrays["basis"].shape[1]
         saved, newer, self._rows = len(arrays["row_of"]), len(arrays["new_row_of"]), len(arrays["place_of"])
         self._size = (newer, self._rows)
         shapes = {
             "centers": (cells, dimensions),
+            "basis": (dimensions, reduced),
             "starts": (cells + 1,),
             "held": (cells,),
             "row_of": (saved,),
@@ -76,50 +82,56 @@ class CellKernels:
         }
         for name, dtype in _ARRAYS:
             _require(name, arrays[name], dtype, shapes[name])
-        self._dimensions, self._reduced = dimensions, reduced
         self._arrays = arrays  # so that they stay where they are
         self._table = _Cells(
             dimensions, reduced, cells, saved, newer, self._rows, *(arrays[name].ctypes.data for name, _ in _ARRAYS)
         )
-        self._work = (
-            np.empty(saved + newer, np.int32),
-            np.empty(newer, np.int32),
-            np.empty(cells, np.int32),
-            np.empty(cells, np.uint8),
-            np.empty(cells, np.int64),
-            np.empty(cells, np.int64),
-        )
+        places = saved + newer
+        work = {
+            "toward": (dimensions, np.int8),
+            "projected": (reduced, np.float64),
+            "aim": (reduced, np.int8),
+            "cell_scores": (cells, np.int32),
+            "chosen": (cells, np.uint8),
+            "firsts": (cells, np.int64),
+            "lasts": (cells, np.int64),
+            "new_places": (newer, np.int32),
+            "scores": (places, np.int32),
+            "peaks": (places // _BLOCK + 1, np.int32),
+            "picked": (places, np.int32),
+            "picked_scores": (places, np.int32),
+        }
+        self._work = [np.empty(*work[name]) for name in _WORK]
         self._seen = _Seen(0, 0, 0, *(array.ctypes.data for array in self._work))
-        self._pointers = ctypes.byref(self._table), ctypes.byref(self._seen)
+        self._query = np.empty(dimensions, np.float32)
+        self._best = np.empty(places, np.int64), np.empty(places, np.int32)
+        # Made once: to ask an array where it is takes longer than what is done with it.
+        self._look = ctypes.byref(self._table), ctypes.byref(self._seen), self._query.ctypes.data
+        self._found = tuple(array.ctypes.data for array in self._best)
 
     def is_of(self, newer: int, rows: int) -> bool:
         """Return whether the arrays are of this length still: they move only when they grow."""
         return self._size == (newer, rows)
 
-    def look(self, toward: NDArray[np.int8], aim: NDArray[np.int8], count: int) -> int:
-        """Look at about `count` vectors; returns how many it were.
+    def look(self, query: NDArray[np.float32], count: int) -> int:
+        """Look at about `count` vectors for a query, float32 [d], finite; returns how many it were."""
+        self._query[:] = query
+        return int(self._functions.cells_look(*self._look, count))
 
-        The query is int8 [d] for the centers and int8 [reduced] for the coarse codes, both within 127.
+    def best(self, kept: int) -> tuple[Rows, NDArray[np.int32]]:
+        """Return the rows of the `kept` that seemed nearest, in the order of their places, and how near they seemed.
+
+        Both are valid until the next call.
         """
-        _require("toward", toward, np.int8, (self._dimensions,))
-        _require("aim", aim, np.int8, (self._reduced,))
-        return int(self._functions.cells_look(*self._pointers, toward.ctypes.data, aim.ctypes.data, count))
-
-    def best(self, kept: int) -> tuple[Rows, NDArray[np.float32]]:
-        """Return the rows of the `kept` that seemed nearest, in the order of their places, and how near they seemed."""
-        kept = min(kept, self._seen.total)
-        rows, scores = np.empty(kept, np.intp), np.empty(kept, np.int32)
-        found = self._functions.cells_best(*self._pointers, kept, rows.ctypes.data, scores.ctypes.data)
-        return rows[:found], scores[:found].astype(np.float32)
+        found = self._functions.cells_best(*self._look[:2], min(kept, self._seen.total), *self._found)
+        return self._best[0][:found], self._best[1][:found]
 
     def cosines(self, rows: NDArray[np.integer[Any]], query: NDArray[np.float32]) -> NDArray[np.float32]:
         """Return the cosine of each row with a query, float32 [d]; 0 without a vector. Raises IndexError."""
-        _require("query", query, np.float32, (self._dimensions,))
+        self._query[:] = query
         rows = np.ascontiguousarray(rows, np.int64)
         found = np.empty(len(rows), np.float32)
-        if self._functions.cells_cosines(
-            self._pointers[0], query.ctypes.data, rows.ctypes.data, len(rows), found.ctypes.data
-        ):
+        if self._functions.cells_cosines(self._look[0], self._look[2], rows.ctypes.data, len(rows), found.ctypes.data):
             raise IndexError(f"a row is none of {self._rows}")
         return found
 

@@ -25,8 +25,11 @@ class Scan(Protocol):
     def look(self, query: Vector, count: int) -> int:
         """Look coarsely at the nearest cells, about `count` vectors; returns how many it were."""
 
-    def best(self, kept: int) -> tuple[Rows, Scores]:
-        """Return the rows of the `kept` that seemed nearest, without those whose vectors are gone, and how near."""
+    def best(self, kept: int) -> tuple[Rows, NDArray[Any]]:
+        """Return the rows of the `kept` that seemed nearest, without those whose vectors are gone, and how near.
+
+        Both are valid until the next question.
+        """
 
     def cosines(self, rows: Rows, query: Vector) -> Scores:
         """Return the cosine of each of `rows` with a query, float32 [d]; 0 without a vector."""
@@ -49,9 +52,9 @@ class KernelScan:
 
     def look(self, query: Vector, count: int) -> int:
         """Look coarsely at the nearest cells."""
-        return self._current().look(aim(query), aim(query @ self._arrays.layout.basis), count)
+        return self._current().look(query, count)
 
-    def best(self, kept: int) -> tuple[Rows, Scores]:
+    def best(self, kept: int) -> tuple[Rows, NDArray[Any]]:
         """Return the rows that seemed nearest, and how near."""
         return self._current().best(kept)
 
@@ -70,6 +73,7 @@ class KernelScan:
         return CellKernels(
             self._functions,
             centers=arrays.centers,
+            basis=arrays.basis,
             starts=arrays.starts,
             held=arrays.held,
             row_of=arrays.rows,
@@ -113,7 +117,7 @@ class NumpyScan:
             recent = np.flatnonzero(probed[arrays.new_cells.values])
             looked_at.append(arrays.new_coarse.values[recent])
         # Copied together, since a call for each stretch costs more than the copy.
-        self._likeness = _inner(np.concatenate(looked_at), aim(query @ arrays.layout.basis))
+        self._likeness = _inner(np.concatenate(looked_at), _aim(query @ arrays.basis))
 
         def places(which: Rows) -> Rows:
             stretch = np.minimum(np.searchsorted(ends, which, side="right"), len(ends) - 1)
@@ -125,7 +129,7 @@ class NumpyScan:
         self._places = places
         return len(self._likeness)
 
-    def best(self, kept: int) -> tuple[Rows, Scores]:
+    def best(self, kept: int) -> tuple[Rows, NDArray[Any]]:
         """Return the rows that seemed nearest, and how near."""
         likeness = self._likeness
         best = np.arange(len(likeness))
@@ -158,7 +162,7 @@ class NumpyScan:
     def _nearest_cells(self, query: Vector, count: int) -> NDArray[np.intp]:
         """Return the nearest cells that have `count` vectors between them, ascending; all there are if fewer."""
         arrays = self._arrays
-        likeness = _inner(arrays.centers, aim(query))
+        likeness = _inner(arrays.centers, _aim(query))
         most = len(likeness)
         # Usually they are few, and there is no need to order the others; twice the share that equal cells would need.
         some = min(most, 2 * (count * most // max(len(arrays), 1) + 1))
@@ -181,7 +185,7 @@ class NumpyScan:
         return rows
 
 
-def aim(vector: Vector) -> NDArray[np.int8]:
+def _aim(vector: NDArray[np.floating[Any]]) -> NDArray[np.int8]:
     """Return what a vector points at in int8, [d]."""
     pointed: NDArray[np.int8] = np.rint(vector * (FULL / max(float(np.abs(vector).max()), 1e-9))).astype(np.int8)
     return pointed
