@@ -6,7 +6,6 @@ Nothing of Home Assistant is in here.
 import asyncio
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import replace
 import hmac
 from itertools import count
 import re
@@ -89,7 +88,7 @@ class Connection:
         request_id = str(next(self._ids))
         future = asyncio.get_running_loop().create_future()
         try:
-            frame_bytes = _checked_bytes(replace(request, id=request_id))
+            frame_bytes = _checked_bytes(request, request_id)
             self._waiting[request_id] = future
             async with asyncio.timeout(within):
                 self._writer.write(frame_bytes)
@@ -144,13 +143,13 @@ class Connection:
                 future.set_exception(reason)
 
 
-def _checked_bytes(message: wire.Message) -> bytes:
-    data = wire.to_data(message)
+def _checked_bytes(request: wire.Message, request_id: str) -> bytes:
+    data = wire.request_data(request, request_id)
     try:
-        wire.from_data(type(message), data)
+        wire.from_data(type(request), data)
     except WireError as error:
         raise RequestFailed(error.code, error.sentence) from error
-    return wire.frame_bytes(message.event_type, data)
+    return wire.frame_bytes(request.event_type, data)
 
 
 def _answer[AnswerT: wire.Message](frame: wire.Frame, answer: type[AnswerT]) -> AnswerT:

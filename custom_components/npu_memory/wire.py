@@ -8,7 +8,7 @@ so that a newer peer may say more; everything known is checked for type, size an
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import MISSING, dataclass, field, fields, is_dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
@@ -19,7 +19,7 @@ import json
 from operator import attrgetter
 import re
 from types import NoneType
-from typing import Any, ClassVar, TypeVar, cast, get_args, get_origin, get_type_hints
+from typing import Any, ClassVar, TypeVar, get_args, get_origin, get_type_hints
 
 T = TypeVar("T")
 
@@ -825,24 +825,31 @@ class FrameBuffer:
 def _header(line: bytes, limit: int) -> tuple[dict[str, Any], int, int]:
     """Return the header of a frame, and the bytes of its data and of its payload. Raises `WireError`."""
     header = _json_object(line)
-    sizes = [header.get(key) or 0 for key in ("data_length", "payload_length")]
-    if any(not isinstance(size, int) or isinstance(size, bool) or size < 0 for size in sizes):
+    data_length, payload_length = header.get("data_length") or 0, header.get("payload_length") or 0
+    # Not `isinstance`: true and false are numbers to Python.
+    if type(data_length) is not int or type(payload_length) is not int or data_length < 0 or payload_length < 0:
         raise WireError(ErrorCode.FRAME_TOO_LARGE, "The lengths of a frame must be whole numbers from 0.")
-    if sum(sizes) > limit:
+    if data_length + payload_length > limit:
         raise WireError(ErrorCode.FRAME_TOO_LARGE, f"A frame may have at most {limit} bytes here.")
-    return header, sizes[0], sizes[1]
+    return header, data_length, payload_length
 
 
 def _frame(header: Mapping[str, Any], body: bytes) -> Frame:
     event_type, inline = header.get("type"), header.get("data") or {}
     if not isinstance(event_type, str) or not isinstance(inline, dict):
         raise WireError(ErrorCode.MALFORMED, "A frame needs a type, and its data must be a JSON object.")
-    return Frame(event_type, {**inline, **_json_object(body)} if body else inline)
+    if not body:
+        return Frame(event_type, inline)
+    data = _json_object(body)
+    return Frame(event_type, {**inline, **data} if inline else data)
+
+
+_read_json = json.JSONDecoder().decode
 
 
 def _json_object(line: bytes) -> dict[str, Any]:
     try:
-        value = json.loads(line)
+        value = _read_json(line.decode())
     except (ValueError, RecursionError) as error:
         raise WireError(ErrorCode.MALFORMED, "A frame must be JSON in UTF-8.") from error
     if not isinstance(value, dict):
@@ -855,7 +862,12 @@ _json = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 
 def frame_bytes(event_type: str, data: Mapping[str, Any]) -> bytes:
     """Return one event as it goes over the line."""
-    body = _json(data).encode()
+    return written_frame(event_type, _json(data))
+
+
+def written_frame(event_type: str, data: str) -> bytes:
+    """Return one event whose data is written as JSON already."""
+    body = data.encode()
     return b'{"type":%s,"data_length":%d}\n' % (_json(event_type).encode(), len(body)) + body
 
 
@@ -864,31 +876,59 @@ def message_bytes(message: Message) -> bytes:
     return frame_bytes(message.event_type, to_data(message))
 
 
+def request_data(request: Message, number: str) -> dict[str, Any]:
+    """Return a request as JSON data, with `number` as its id; to make a copy of it for that takes longer."""
+    data: dict[str, Any] = to_data(request)
+    data["id"] = number
+    return data
+
+
+def context_bytes(context: Context, memories: Sequence[str]) -> bytes:
+    """Return an answer as a frame, with memories that are JSON objects already in the place of its own."""
+    data = to_data(context)
+    del data["memories"]
+    return written_frame(context.event_type, f'{_json(data)[:-1]},"memories":[{",".join(memories)}]}}')
+
+
+def to_json(value: Any) -> str:
+    """Return a dataclass of this file as JSON; fields that hold their default are left out."""
+    return _json(to_data(value))
+
+
 def to_data(value: Any) -> Any:
     """Return a dataclass of this file as JSON data; fields that hold their default are left out."""
     if isinstance(value, tuple):
         return [to_data(item) for item in value]
-    if not is_dataclass(value) or isinstance(value, type):
+    cls: Any = type(value)
+    if (layout := _layout(cls)) is None:
         return value
-    names, defaults, values_of = _layout(type(value))
+    described, values_of = layout
     return {
-        name: item if isinstance(item, str) else to_data(item)
-        for name, item, default in zip(names, values_of(value), defaults, strict=True)
+        name: to_data(item) if nested else item
+        for (name, default, nested), item in zip(described, values_of(value), strict=True)
         if item != default
     }
 
 
 @cache
-def _layout(cls: Any) -> tuple[tuple[str, ...], tuple[Any, ...], Callable[[Any], tuple[Any, ...]]]:
-    names = tuple(f.name for f in fields(cls))
-    get = attrgetter(*names)
-    return names, tuple(f.default for f in fields(cls)), get if len(names) > 1 else lambda value: (get(value),)
+def _layout(cls: Any) -> tuple[tuple[tuple[str, Any, bool], ...], Callable[[Any], tuple[Any, ...]]] | None:
+    """Return name, default and whether there may be more inside, of each field; and what reads them all at once."""
+    if not is_dataclass(cls):
+        return None
+    described = tuple((f.name, f.default, _is_nested(_hint(cls, f.name)[0])) for f in fields(cls))
+    get = attrgetter(*(name for name, _, _ in described))
+    return described, get if len(described) > 1 else lambda value: (get(value),)
+
+
+def _is_nested(hint: Any) -> bool:
+    return get_origin(hint) is tuple or is_dataclass(hint)
 
 
 def from_data(cls: type[T], data: Mapping[str, Any]) -> T:
     """Return `data` as a checked `cls`; unknown fields are skipped. Raises `WireError` with the request's id."""
     try:
-        return _checked_object(cls, data)
+        checked: T = _checked_object(cls, data)
+        return checked
     except WireError as error:
         error.request_id = request_id(data)
         raise
@@ -900,13 +940,12 @@ def request_id(data: Mapping[str, Any]) -> str:
     return value if isinstance(value, str) and len(value) <= 64 and is_unicode(value) else ""
 
 
-def _checked_object(cls: type[T], data: Mapping[str, Any]) -> T:
-    values = {}
-    for name, check, required, nullable in _schema(cast("Any", cls)):
-        if name in data:
-            value = data[name]
-            values[name] = None if value is None and nullable else check(value)
-        elif required:
+def _checked_object(cls: Any, data: Mapping[str, Any]) -> Any:
+    checks, required = _schema(cls)
+    # Through what is there and not through what could be: of the fields of a memory most are left out.
+    values = {name: checked(value) for name, value in data.items() if (checked := checks.get(name)) is not None}
+    for name in required:
+        if name not in values:
             raise WireError(ErrorCode.INVALID_REQUEST, f"The field '{name}' is missing.")
     return cls(**values)
 
@@ -915,17 +954,31 @@ Check = Callable[[Any], Any]
 
 
 @cache
-def _schema(cls: Any) -> tuple[tuple[str, Check, bool, bool], ...]:
-    """Return name, check, required and nullable of each field; made once a class, since a voice waits."""
-    hints = get_type_hints(cls)
-    schema = []
+def _schema(cls: Any) -> tuple[dict[str, Check], tuple[str, ...]]:
+    """Return the check of each field, and the fields that have to be there; made once a class, since a voice waits."""
+    checks: dict[str, Check] = {}
     for f in fields(cls):
-        kinds = [kind for kind in get_args(hints[f.name]) if kind is not NoneType]
-        nullable = NoneType in get_args(hints[f.name])
-        hint = kinds[0] if nullable else hints[f.name]
-        required = f.default is MISSING and f.default_factory is MISSING
-        schema.append((f.name, _check(f.name, hint, f.metadata), required, nullable))
-    return tuple(schema)
+        hint, nullable = _hint(cls, f.name)
+        check = _check(f.name, hint, f.metadata)
+        checks[f.name] = _or_none(check) if nullable else check
+    return checks, tuple(f.name for f in fields(cls) if f.default is MISSING and f.default_factory is MISSING)
+
+
+def _hint(cls: Any, name: str) -> tuple[Any, bool]:
+    """Return the type of a field, and whether it may be None instead."""
+    hint = _hints(cls)[name]
+    kinds = [kind for kind in get_args(hint) if kind is not NoneType]
+    nullable = NoneType in get_args(hint)
+    return (kinds[0] if nullable else hint), nullable
+
+
+@cache
+def _hints(cls: Any) -> dict[str, Any]:
+    return get_type_hints(cls)
+
+
+def _or_none(check: Check) -> Check:
+    return lambda value: None if value is None else check(value)
 
 
 def _check(name: str, hint: Any, rules: Mapping[str, Any]) -> Check:
@@ -939,7 +992,7 @@ def _check(name: str, hint: Any, rules: Mapping[str, Any]) -> Check:
         return _kind_check(name, bool, "true or false", lambda value: value)
     if issubclass(hint, StrEnum):
         return _enum_check(name, hint)
-    return _kind_check(name, Mapping, "an object", partial(_checked_object, hint))
+    return _kind_check(name, dict, "an object", partial(_checked_object, hint))
 
 
 def _kind_check(name: str, kind: Any, what: str, convert: Check) -> Check:
@@ -965,7 +1018,7 @@ def _enum_check(name: str, cls: type[StrEnum]) -> Check:
 def _list_check(name: str, check_item: Check, limit: int) -> Check:
     def check(value: Any) -> Any:
         if isinstance(value, list | tuple) and len(value) <= limit:
-            return tuple(check_item(item) for item in value)
+            return tuple([check_item(item) for item in value])
         raise WireError(ErrorCode.INVALID_REQUEST, f"The field '{name}' must be a list of at most {limit}.")
 
     return check
@@ -980,7 +1033,8 @@ def _text_check(name: str, rules: Mapping[str, Any]) -> Check:
     def check(value: Any) -> Any:
         if not isinstance(value, str) or len(value) > limit or (minimum and len(value.strip()) < minimum):
             raise WireError(ErrorCode.INVALID_REQUEST, size)
-        if "\0" in value or not is_unicode(value):
+        # Python knows whether a text is ASCII without looking.
+        if "\0" in value or not (value.isascii() or is_unicode(value)):
             raise WireError(ErrorCode.INVALID_REQUEST, f"The field '{name}' has characters that are no text.")
         if pattern and not pattern.fullmatch(value):
             raise WireError(ErrorCode.INVALID_REQUEST, f"The field '{name}' does not have the form that it must have.")
@@ -993,7 +1047,7 @@ def _text_check(name: str, rules: Mapping[str, Any]) -> Check:
 
 def _number_check(name: str, hint: type[int | float], rules: Mapping[str, Any]) -> Check:
     low, high = rules.get("low", -MAX_NUMBER), rules.get("high", MAX_NUMBER)
-    kinds = int if hint is int else int | float
+    kinds = (int,) if hint is int else (float, int)
     what = "whole number" if hint is int else "number"
     bounds = f" from {low:g} to {high:g}" if rules else ""
 
@@ -1007,8 +1061,6 @@ def _number_check(name: str, hint: type[int | float], rules: Mapping[str, Any]) 
 
 def is_unicode(value: str) -> bool:
     """Return whether a text can be written as UTF-8; JSON can hold halves of characters, which cannot."""
-    if value.isascii():  # Python knows that without looking
-        return True
     try:
         value.encode()
     except UnicodeEncodeError:

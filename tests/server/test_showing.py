@@ -12,7 +12,7 @@ from npu_memory_server import lookup
 from npu_memory_server.lookup import Answer, Lookup
 from npu_memory_server.memory import Memory
 from npu_memory_server.records import Record
-from npu_memory_server.retrieval.question import Question
+from npu_memory_server.retrieval.question import Legs, Question
 from npu_memory_server.store import memories, vectors
 from npu_memory_server.wire import Context, ForgetRequest, RecallRequest, RememberRequest
 from tests.server.conftest import OpenMemory
@@ -41,10 +41,10 @@ def read(monkeypatch: pytest.MonkeyPatch) -> list[int]:
             read.extend(slots)
         return by_slot(connection, slots)
 
-    def answering(self: Lookup, question: Question) -> Answer:
+    def answering(self: Lookup, question: Question, legs: Legs) -> Answer:
         asking.append(question)
         try:
-            return answer(self, question)
+            return answer(self, question, legs)
         finally:
             asking.pop()
 

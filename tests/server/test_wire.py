@@ -1,6 +1,7 @@
 """The protocol: what is said arrives as it was said, and what nobody should say is refused with a sentence."""
 
 import asyncio
+from dataclasses import replace
 import json
 import math
 from pathlib import Path
@@ -16,6 +17,7 @@ from npu_memory_server.wire import (
     MAX_HEADER_BYTES,
     MAX_STRANGER_FRAME_BYTES,
     MAX_TOP_K,
+    Context,
     ErrorCode,
     Frame,
     MemoryItem,
@@ -24,6 +26,7 @@ from npu_memory_server.wire import (
     RememberRequest,
     WireError,
     client_proof,
+    context_bytes,
     frame_bytes,
     from_data,
     message_bytes,
@@ -31,6 +34,7 @@ from npu_memory_server.wire import (
     read_frame,
     server_proof,
     to_data,
+    to_json,
 )
 from tests.server.messages import (
     JSON,
@@ -129,6 +133,16 @@ def test_a_frame_arrives_as_it_left(cls: type[Message], data: st.DataObject) -> 
     assert frame is not None
     assert frame.type == cls.event_type
     assert from_data(cls, frame.data) == message
+
+
+@given(messages(Context))
+@settings(max_examples=25)
+def test_an_answer_of_memories_that_were_written_before_arrives_as_the_same_answer(context: Context) -> None:
+    written = [to_json(one) for one in context.memories]
+    frame = asyncio.run(read(context_bytes(replace(context, memories=()), written)))
+    assert frame is not None
+    assert from_data(Context, frame.data) == context
+    assert frame == asyncio.run(read(message_bytes(context)))
 
 
 @pytest.mark.parametrize("cls", message_classes())

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 import pytest
 
-from npu_memory_server.retrieval.question import Question
+from npu_memory_server.retrieval.question import Legs, Question
 from npu_memory_server.retrieval.rereading import QuestionVectors
 from npu_memory_server.retrieval.retriever import Indexed, Retriever
 from npu_memory_server.wire import Reranker, Strategy
@@ -60,9 +60,11 @@ def test_what_the_words_find_comes_first_however_many_others_have_their_vectors_
             asked_at=NOW,
             top_k=5,
             min_relevance=0.02,
-            lexical=retriever.lexical_scores(text, "en"),
-            vectors=QuestionVectors(vector=axis[0], token_starts=np.array([0, 10, 20], np.int32), tokens=axis[:3]),
-        )
+        ),
+        Legs(
+            retriever.lexical_scores(text, "en"),
+            QuestionVectors(vector=axis[0], token_starts=np.array([0, 10, 20], np.int32), tokens=axis[:3]),
+        ),
     )
     assert found.slots[0] == 1
     assert len(found.slots) == 5

@@ -13,10 +13,12 @@ from .wire import (
     HOUSEHOLD,
     MAX_NAME_CHARACTERS,
     Context,
+    MemoryItem,
     RecallRequest,
     Reranker,
     Strategy,
     Timings,
+    context_bytes,
     parse_moment,
 )
 
@@ -89,11 +91,24 @@ def timings_of(recalled: Recalled, began: float) -> Timings:
 
 def context_of(request_id: str, recalled: Recalled, timings: Timings, incomplete: str) -> Context:
     """Return what was recalled as it travels; `incomplete` says what the indexes lack, or is empty."""
+    memories = tuple(one.item() for one in recalled.answer.memories)
+    return _context(request_id, recalled, timings, incomplete, memories)
+
+
+def frame_of(request_id: str, recalled: Recalled, timings: Timings, incomplete: str) -> bytes:
+    """Return the same as a frame, made of memories that were written before anybody asked."""
+    context = _context(request_id, recalled, timings, incomplete, ())
+    return context_bytes(context, [one.written() for one in recalled.answer.memories])
+
+
+def _context(
+    request_id: str, recalled: Recalled, timings: Timings, incomplete: str, memories: tuple[MemoryItem, ...]
+) -> Context:
     embedding, answer = recalled.embedding, recalled.answer
     return Context(
         id=request_id,
         context=answer.context,
-        memories=answer.memories,
+        memories=memories,
         timings=timings,
         backend=embedding.backend if embedding else "none",
         degraded=(recalled.degraded or incomplete)[:MAX_NAME_CHARACTERS],

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence, Set as AbstractSet
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 import sqlite3
 import threading
 from time import perf_counter
@@ -15,7 +15,7 @@ from .lookup import Answer, Lookup
 from .records import indexed_text
 from .retrieval.fusion import Scores
 from .retrieval.hits import Hits
-from .retrieval.question import Found, Question
+from .retrieval.question import Found, Legs, Question
 from .retrieval.retriever import Retriever, Vector
 from .store import memories
 from .store.database import storage_errors
@@ -61,19 +61,15 @@ class Indexes:
             scores = self._retriever.lexical_scores(text, language)
             return Words(scores, (perf_counter() - began) * 1000)
 
-    def answer(self, question: Question, words: Words | None) -> Answer:
+    def answer(self, question: Question, legs: Legs) -> Answer:
         """Return what answers a question whose words and vector have been seen to. Raises `StorageError`."""
-        if words is not None:
-            question = replace(question, lexical=words.scores)
         with self._lock, storage_errors("The database could not be read"):
-            return self._lookup.answer(question)
+            return self._lookup.answer(question, legs)
 
-    def candidates(self, question: Question, words: Words | None) -> tuple[Found, list[str]]:
+    def candidates(self, question: Question, legs: Legs) -> tuple[Found, list[str]]:
         """Return what such a question finds, and the texts of that, for a reranker. Raises `StorageError`."""
-        if words is not None:
-            question = replace(question, lexical=words.scores)
         with self._lock, storage_errors("The database could not be read"):
-            return self._lookup.candidates(question)
+            return self._lookup.candidates(question, legs)
 
     def answer_with(self, question: Question, found: Found) -> Answer:
         """Return the answer that is made of what was found. Raises `StorageError`."""

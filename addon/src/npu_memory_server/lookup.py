@@ -11,14 +11,14 @@ from time import perf_counter
 
 from .context.packing import Packed, pack, repeats
 from .context.secrets import secrets_of
-from .context.shown import Count, Shown, show
+from .context.shown import Chosen, Count, Shown, show
 from .records import indexed_text, milliseconds
 from .retrieval.diversity import CANDIDATES
 from .retrieval.moments import asks_back
-from .retrieval.question import Found, Question
+from .retrieval.question import Found, Legs, Question
 from .retrieval.retriever import Retriever
 from .store import corrections, memories
-from .wire import LeftOut, MemoryItem, Strategy, Why
+from .wire import LeftOut, Strategy, Why
 
 MAX_KEPT = 4096
 """About 10 MB of spoken memories: in a household it is the same few hundred that are found again and again."""
@@ -34,7 +34,7 @@ NEAR_SHARE = 0.05
 class Answer:
     """Memories with their relevance, best first; the context made of them, and what it lacks; the ms of each stage."""
 
-    memories: tuple[MemoryItem, ...] = ()
+    memories: tuple[Chosen, ...] = ()
     context: str = ""
     left_out: tuple[LeftOut, ...] = ()
     vector_ms: float = 0.0
@@ -56,13 +56,13 @@ class Lookup:
         self._discarded = 0
         self._perhaps: dict[int, tuple[int, ...]] = {}
 
-    def answer(self, question: Question) -> Answer:
+    def answer(self, question: Question, legs: Legs) -> Answer:
         """Return what answers a question, at most `top_k` memories. Raises `sqlite3.Error`."""
-        return self.answer_with(question, self._retriever.find(_widened(question)))
+        return self.answer_with(question, self._retriever.find(_widened(question), legs))
 
-    def candidates(self, question: Question) -> tuple[Found, list[str]]:
+    def candidates(self, question: Question, legs: Legs) -> tuple[Found, list[str]]:
         """Return what a question finds, and the texts of that as they are indexed. Raises `sqlite3.Error`."""
-        found = self._retriever.find(_widened(question))
+        found = self._retriever.find(_widened(question), legs)
         shown = self._get(found.slots)
         return found, [indexed_text(shown[slot].record) if slot in shown else "" for slot in found.slots]
 
@@ -91,7 +91,7 @@ class Lookup:
         if question.with_context:
             packed = pack(best, question.max_tokens, self._count_tokens, partial(self._around, question, best))
         return Answer(
-            tuple(replace(one.item, score=round(score, 4), why=whys.get(one.slot)) for one, score in best),
+            tuple([Chosen(one, round(score, 4), whys.get(one.slot)) for one, score in best]),
             packed.context,
             packed.left_out,
             found.vector_ms,

@@ -18,7 +18,7 @@ from typing import Self, TypeVar
 from ulid import ULID
 
 from . import __version__, saving
-from .asking import RecallDefaults, context_of, question_of, timings_of, waking_question
+from .asking import RecallDefaults, context_of, frame_of, question_of, timings_of, waking_question
 from .context.examining import examined
 from .correcting import Corrector
 from .deriving import derive, proposals, settle as settle_proposal
@@ -276,10 +276,11 @@ class Memory:
         if question.strategy in MEANING:
             await self._vectorizer.wait_for_the_turn_before(deadline)
         with self.right_of_way.question():
-            return self._context(request.id, began, await self._recaller.recall(question, deadline))
+            recalled = await self._recaller.recall(question, deadline)
+        return context_of(request.id, recalled, self._noted(recalled, began), self._incomplete())
 
-    def recall_at_once(self, request: RecallRequest, began: float) -> Context | None:
-        """Return what `recall` does, for a thread that waits for it, whichever; None if it is `recall` that has to.
+    def recall_at_once(self, request: RecallRequest, began: float) -> bytes | None:
+        """Return what `recall` does as a frame, for a thread that waits for it; None if it is `recall` that has to.
 
         It has to if the model fails or is busy for longer than the budget, or if what was just stored is waited for. If
         the model is free the calling thread does the work itself and keeps to no budget: whoever calls it looks after
@@ -288,19 +289,21 @@ class Memory:
         if self._vectorizer.is_awaited:
             return None
         recalled = self._recaller.recall_here(self._asked(request), began + request.budget_ms / 1000)
-        return None if recalled is None else self._context(request.id, began, recalled)
+        if recalled is None:
+            return None
+        return frame_of(request.id, recalled, self._noted(recalled, began), self._incomplete())
 
     def _asked(self, request: RecallRequest) -> Question:
         self._last_asked = monotonic()
         return question_of(request, self._defaults)
 
-    def _context(self, request_id: str, began: float, recalled: Recalled) -> Context:
-        """Return what was recalled as it travels, and note it for the status."""
+    def _noted(self, recalled: Recalled, began: float) -> Timings:
+        """Return where the time of a recall has gone, which is noted for the status."""
         timings = timings_of(recalled, began)
         with self._noting:
             self._recalls += 1
             self._last_recall = timings
-        return context_of(request_id, recalled, timings, self._incomplete())
+        return timings
 
     async def prepare(self, request_id: str = "") -> Prepared:
         """Wake what a question needs, if nobody has asked for a while, by asking one. Raises `StorageError`.

@@ -21,7 +21,7 @@ from .reranking.base import Judged, Reader
 from .reranking.pace import Expectation
 from .reranking.registry import is_cross_encoder
 from .reranking.shelf import Shelf
-from .retrieval.question import Found, Question
+from .retrieval.question import Found, Legs, Question
 from .retrieval.rereading import QuestionVectors
 from .wire import Reranked, Reranker, Strategy
 
@@ -59,16 +59,12 @@ class Recalled:
 
 @dataclass(frozen=True, slots=True)
 class _Understood:
-    """A question with its vectors, and what its words have found."""
+    """What a question is found by, and what it took to make that."""
 
-    question: Question
-    words: Words | None
+    legs: Legs
+    words_ms: float
     began: float
     embedding: EmbeddingTimings
-
-    @property
-    def words_ms(self) -> float:
-        return self.words.ms if self.words else 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -211,7 +207,7 @@ class Recaller:
         def work() -> Recalled:
             began = perf_counter()
             words = self._indexes.search_words(question.text, question.language) if question.strategy in WORDS else None
-            answer = self._indexes.answer(question, words)
+            answer = self._indexes.answer(question, Legs(words.scores if words else None))
             return Recalled(answer, began, words.ms if words else 0.0, degraded=degraded)
 
         return await asyncio.wrap_future(self._searching.submit(work))
@@ -219,13 +215,14 @@ class Recaller:
     def _with_meaning(self, question: Question) -> Recalled:
         """Runs on the model's thread. Raises `ModelError` and `StorageError`."""
         understood = self._understood(question)
-        answer = self._indexes.answer(understood.question, understood.words)
+        answer = self._indexes.answer(question, understood.legs)
         return Recalled(answer, understood.began, understood.words_ms, understood.embedding)
 
     def _candidates(self, question: Question) -> _Candidates:
         """Runs on the model's thread. Raises `ModelError` and `StorageError`."""
-        understood = self._understood(replace(question, top_k=max(question.top_k, CROSS_ENCODED)))
-        return _Candidates(understood, *self._indexes.candidates(understood.question, understood.words))
+        understood = self._understood(question)
+        widened = replace(question, top_k=max(question.top_k, CROSS_ENCODED))
+        return _Candidates(understood, *self._indexes.candidates(widened, understood.legs))
 
     def _understood(self, question: Question) -> _Understood:
         began = perf_counter()
@@ -248,7 +245,8 @@ class Recaller:
         vectors = QuestionVectors(
             vector=embedding.vector, token_starts=embedding.token_starts, tokens=embedding.token_vectors
         )
-        return _Understood(replace(question, vectors=vectors), words, began, embedding.timings)
+        legs = Legs(words.scores if words else None, vectors)
+        return _Understood(legs, words.ms if words else 0.0, began, embedding.timings)
 
 
 def reordered(found: Found, scores: Sequence[float | None]) -> Found:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Collection
 from dataclasses import dataclass, field, replace
 
 from ..records import Record, item_from_record
-from ..wire import MAX_TEXT_CHARACTERS, MemoryItem
+from ..wire import MAX_TEXT_CHARACTERS, MemoryItem, Why, to_json
 from .lines import heading, one_line, quoted
 from .repetition import Essence, essence
 from .secrets import mask, occurrences
@@ -23,7 +23,8 @@ run of letters or of signs, costs a language model more."""
 class Shown:
     """A memory with its secrets masked, as it travels and as it stands in a line of the context.
 
-    `text` is one line, not quoted; `tokens` are those of the whole `line`, `heading` and quoted text.
+    `text` is one line, not quoted; `tokens` are those of the whole `line`, `heading` and quoted text. `written` is the
+    item as JSON up to where what a question adds to it goes.
     """
 
     slot: int
@@ -34,6 +35,25 @@ class Shown:
     line: str = field(repr=False)
     tokens: int
     essence: Essence = field(repr=False)
+    written: str = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Chosen:
+    """A memory of an answer with its relevance, from 0 to 1, and why it is there if the question wants to know."""
+
+    shown: Shown
+    score: float
+    why: Why | None = None
+
+    def item(self) -> MemoryItem:
+        """Return it as it travels."""
+        return replace(self.shown.item, score=self.score, why=self.why)
+
+    def written(self) -> str:
+        """Return the same as JSON."""
+        why = "" if self.why is None else f',"why":{to_json(self.why)}'
+        return f'{self.shown.written},"score":{self.score!r}{why}}}'
 
 
 def show(slot: int, record: Record, count: Count, *, allow_secrets: bool = False, hide: Collection[str] = ()) -> Shown:
@@ -41,17 +61,19 @@ def show(slot: int, record: Record, count: Count, *, allow_secrets: bool = False
     spans = [*(() if allow_secrets else record.secrets), *occurrences(record.text, hide)]
     said = mask(record.text, spans)[:MAX_TEXT_CHARACTERS] if spans else record.text
     item = item_from_record(record)
+    item = replace(item, text=said) if spans else item
     head, text = heading(record), one_line(said)
     line = head + quoted(text)
     return Shown(
         slot,
         record,
-        replace(item, text=said) if spans else item,
+        item,
         head,
         text,
         line,
         line_tokens(line, count),
         essence(record),
+        to_json(item).removesuffix("}"),
     )
 
 

@@ -21,7 +21,7 @@ from .hits import Hits
 from .moments import spans
 from .parts import Parts
 from .pool import Pool
-from .question import Found, Question
+from .question import Found, Legs, Question
 from .relevance import FUSED, MAXSIM, relevance
 
 Rows = NDArray[np.intp]
@@ -31,13 +31,13 @@ CANDIDATES = 128
 """Memories that the signals look at; the evidence is among the first 100 for 92 % of the questions of LoCoMo."""
 
 
-def find(parts: Parts, question: Question) -> Found:
+def find(parts: Parts, question: Question, legs: Legs) -> Found:
     """Return the best memories that the asker may see. The strategy says which legs count.
 
     The signals and the reranker belong to the hybrid strategy: with one leg alone that leg decides alone.
     """
     started = perf_counter()
-    among = _pool(parts, question) if question.strategy is not Strategy.RECENT else None
+    among = _pool(parts, question, legs) if question.strategy is not Strategy.RECENT else None
     searched = perf_counter()
     rerank_ms = 0.0
     trail = Trail() if question.explain else None
@@ -50,7 +50,7 @@ def find(parts: Parts, question: Question) -> Found:
         if trail is not None:
             trail.legs(among.lexical, among.cosine, among.priors, parts.weights.lexical)
         if question.strategy is Strategy.HYBRID:
-            rows, found, rerank_ms = _hybrid(parts, question, among, trail)
+            rows, found, rerank_ms = _hybrid(parts, question, legs, among, trail)
         else:
             is_rrf = question.strategy is Strategy.RRF
             scores = reciprocal_ranks(among.lexical, among.cosine, among.allowed) if is_rrf else among.scores
@@ -70,10 +70,12 @@ def find(parts: Parts, question: Question) -> Found:
     )
 
 
-def _hybrid(parts: Parts, question: Question, among: Pool, trail: Trail | None) -> tuple[Rows, Scores, float]:
+def _hybrid(
+    parts: Parts, question: Question, legs: Legs, among: Pool, trail: Trail | None
+) -> tuple[Rows, Scores, float]:
     """Return the best places of the pool, how relevant they are, and the ms of the reranker."""
     lexical, cosine, allowed = among.lexical, among.cosine, among.allowed
-    vectors = question.vectors
+    vectors = legs.vectors
     rerank_ms = 0.0
     rows = best(among.scores * allowed, max(CANDIDATES, question.top_k))
     signals = _signals(parts, question, among, rows)
@@ -122,14 +124,14 @@ def varied(parts: Parts, found: Found, diversity: float, count: int) -> Found:
     )
 
 
-def _pool(parts: Parts, question: Question) -> Pool:
-    query = question.vectors.vector if question.vectors is not None else None
+def _pool(parts: Parts, question: Question, legs: Legs) -> Pool:
+    query = legs.vectors.vector if legs.vectors is not None else None
     if isinstance(parts.vectors, VectorIndex):
         allowed = parts.catalog.weights(question.scopes, question.now_ms, parts.weights.past)
         allowed = _outside(parts, question.without_session, allowed)
-        lexical = question.lexical.all() if isinstance(question.lexical, Hits) else question.lexical
+        lexical = legs.lexical.all() if isinstance(legs.lexical, Hits) else legs.lexical
         return pool.everything(parts.catalog, parts.vectors, lexical, query, allowed, parts.weights)
-    hits = Hits.of(question.lexical) if isinstance(question.lexical, np.ndarray) else question.lexical
+    hits = Hits.of(legs.lexical) if isinstance(legs.lexical, np.ndarray) else legs.lexical
     return pool.candidates(
         parts.catalog, parts.vectors, hits, query, partial(_allowed_of, parts, question), parts.weights
     )

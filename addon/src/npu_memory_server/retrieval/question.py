@@ -13,7 +13,7 @@ from .rereading import QuestionVectors
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Question:
-    """A question to the indexes; `lexical` are the scores that were looked up while the vectors were made.
+    """A question to the indexes.
 
     `asked_at` is aware: the days that the question speaks of are those of its time zone. `max_tokens` and
     `allow_secrets` are for the context that is made of what is found, unless it is to be without. With `explain` it
@@ -35,6 +35,12 @@ class Question:
     diversity: float = 0.0
     without_session: str | None = None
     with_context: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Legs:
+    """What a question is found by: what its words have found, and its vectors; None for a leg that is not asked."""
+
     lexical: Scores | Hits | None = None
     vectors: QuestionVectors | None = None
 

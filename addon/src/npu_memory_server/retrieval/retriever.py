@@ -25,7 +25,7 @@ from .misheard import Soundalikes
 from .parts import Parts
 from .pool import HITS
 from .postings import Postings
-from .question import Found, Question
+from .question import Found, Legs, Question
 from .rereading import TokenReranker
 from .sessions import Sessions
 from .signals import is_question, prior
@@ -254,9 +254,9 @@ class Retriever:
         """See `cognates`."""
         return cognates(self._parts, slot, some, is_one, count)
 
-    def find(self, question: Question) -> Found:
+    def find(self, question: Question, legs: Legs) -> Found:
         """See `find`."""
-        return find(self._parts, question)
+        return find(self._parts, question, legs)
 
     def varied(self, found: Found, diversity: float, count: int) -> Found:
         """See `varied`."""

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import replace
 import hmac
 import itertools
 import secrets
@@ -48,6 +47,7 @@ from ..wire import (
     frame_bytes,
     from_data,
     message_bytes,
+    request_data,
     server_proof,
 )
 
@@ -159,9 +159,10 @@ class RemoteMemory(asyncio.BufferedProtocol):
 
     async def _ask(self, request: Message, answer: type[Answer]) -> Answer:
         number = str(next(self._numbers))
+        content = frame_bytes(request.event_type, request_data(request, number))
         try:
             async with asyncio.timeout(ANSWER_SECONDS):
-                return _checked(await self._answer_to(number, message_bytes(replace(request, id=number))), answer)
+                return _checked(await self._answer_to(number, content), answer)
         except (TimeoutError, OSError) as error:
             raise BusyError("The server does not answer.") from error
 

@@ -290,18 +290,17 @@ class Connection(asyncio.Protocol):
         if question.deadline < self._looked_after_at:
             self._looked_after_at = question.deadline
             self._on_loop(self._look_after, question.deadline)
-        answer: Message | None
         try:
             answer = self._serving.memory.recall_at_once(request, began)
         except Exception as error:  # noqa: BLE001 - one request that fails must not end the others
-            answer = _failure_from(error, frame)
+            answer = message_bytes(_failure_from(error, frame))
         if not question.unanswered.acquire(blocking=False):
             return False
         self._in_hand = None
         if answer is None:
             self._leave_to_the_loop(frame, began)
         else:
-            self._send_at_once(answer)
+            self._write_at_once(answer)
         return True
 
     def _authenticate(self, frame: Frame) -> None:
