@@ -52,7 +52,7 @@ def packed(
     memories: Sequence[Shown], scores: Sequence[float] | None = None, max_tokens: int = 1000, count: Any = words
 ) -> Packed:
     found = list(zip(memories, scores or [0.9 - place / 20 for place in range(len(memories))], strict=True))
-    return pack(found, max_tokens, count, lambda _: (None, None))
+    return pack(found, max_tokens, count, lambda _, __: None)
 
 
 def said(context: str) -> list[str]:
@@ -190,11 +190,11 @@ def test_whatever_was_said_the_budget_holds_and_nothing_leaves_its_quotation_mar
         for slot, (text, who) in enumerate(said_by)
     ]
 
-    def around(one: Shown) -> tuple[Shown, Shown]:
-        return memories[one.slot - 1], memories[(one.slot + 1) % len(memories)]
+    def neighbor(one: Shown, after: bool) -> Shown:
+        return memories[(one.slot + 1) % len(memories) if after else one.slot - 1]
 
     found = [(one, 1 / (one.slot + 1)) for one in memories[:5]]
-    answer = pack(found, max_tokens, count, around)
+    answer = pack(found, max_tokens, count, neighbor)
     assert count(answer.context) <= max_tokens
     texts = [" ".join(one.text.split()) for one in memories]
     for line in answer.context.splitlines():

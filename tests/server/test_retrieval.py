@@ -54,17 +54,23 @@ def test_the_lexical_score_is_bm25_whatever_was_added_and_removed(
 ) -> None:
     index = LexicalIndex()
     left: list[list[str] | None] = []
+
+    def is_asked() -> None:
+        scores = index.scores(question)
+        assert scores.dtype == np.float32
+        assert scores == pytest.approx(bm25(left, question), abs=1e-5)
+        assert scores.max(initial=0) <= 1
+        assert scores.min(initial=0) >= 0
+
+    is_asked()
     for row, document in enumerate(documents):
         assert index.add(document) == row
         left.append(document)
+        is_asked()
     for row in removed & set(range(len(documents))):
         index.remove(row, documents[row])
         left[row] = None
-    scores = index.scores(question)
-    assert scores.dtype == np.float32
-    assert scores == pytest.approx(bm25(left, question), abs=1e-5)
-    assert scores.max(initial=0) <= 1
-    assert scores.min(initial=0) >= 0
+        is_asked()
 
 
 @given(documents=st.lists(DOCUMENTS, min_size=1, max_size=15), removed=st.integers(0, 14), question=DOCUMENTS)

@@ -75,21 +75,24 @@ class Lookup:
         ranked: dict[str, tuple[Shown, float]] = {}
         perhaps: dict[int, str] = {}
         for place, (slot, score) in enumerate(zip(found.slots, found.scores, strict=True)):
-            if slot in shown:
+            if (one := shown.get(slot)) is not None:
                 maybe = self._perhaps_correction(place, found, shown, question)
                 if maybe is not None and maybe.item.id not in ranked:
-                    perhaps[maybe.slot] = shown[slot].item.id
+                    perhaps[maybe.slot] = one.item.id
                     for newer in (*reversed(self._corrections(maybe, question)), maybe):
                         ranked.setdefault(newer.item.id, (newer, score))
                 # The memory that holds now comes before the one that it has corrected, found by the question or not.
-                for newer in reversed(self._corrections(shown[slot], question)):
+                for newer in reversed(self._corrections(one, question)):
                     ranked.setdefault(newer.item.id, (newer, score))
-                ranked.setdefault(shown[slot].item.id, (shown[slot], score))
-        best = self._as_allowed(list(ranked.values())[: question.top_k], question)
+                ranked.setdefault(one.item.id, (one, score))
+        best = list(ranked.values())[: question.top_k]
+        secrets = _secrets(best)
+        if secrets:
+            best = [(self._allowed(one, secrets, question), score) for one, score in best]
         whys = self._whys(found, best, perhaps) if question.explain else {}
         packed = NOTHING_PACKED
         if question.with_context:
-            packed = pack(best, question.max_tokens, self._count_tokens, partial(self._around, question, best))
+            packed = pack(best, question.max_tokens, self._count_tokens, partial(self._neighbor, question, secrets))
         return Answer(
             tuple([Chosen(one, round(score, 4), whys.get(one.slot)) for one, score in best]),
             packed.context,
@@ -162,27 +165,31 @@ class Lookup:
         None if the question asks how it was.
         """
         old = found.slots[place]
-        if place >= NEAR or shown[old].record.superseded_by is not None or not self._doubts(found.slots[:NEAR])[old]:
+        if place >= NEAR or shown[old].record.superseded_by is not None:
+            return None
+        if old not in self._perhaps:
+            self._look_for_doubts(found.slots[:NEAR])
+        if not self._perhaps[old]:
             return None
         enough = found.scores[place] * NEAR_SHARE
         near = {slot for slot, score in zip(found.slots[:NEAR], found.scores[:NEAR], strict=True) if score >= enough}
         newer = next((shown[slot] for slot in self._perhaps[old] if slot in near and slot in shown), None)
         return None if newer is None or asks_back(question.text, question.asked_at) else newer
 
-    def _doubts(self, slots: Sequence[int]) -> Mapping[int, tuple[int, ...]]:
-        """Return what perhaps corrects each of `slots`, surest first."""
+    def _look_for_doubts(self, slots: Sequence[int]) -> None:
+        """Have at hand what perhaps corrects each of `slots`, surest first."""
         missing = [slot for slot in slots if slot not in self._perhaps]
-        if missing:
-            if len(self._perhaps) + len(missing) > MAX_KEPT:
-                self._perhaps = {slot: self._perhaps[slot] for slot in slots if slot in self._perhaps}
-            self._perhaps |= dict.fromkeys(missing, ()) | corrections.perhaps_corrected_by(self._reader, missing)
-        return self._perhaps
+        if len(self._perhaps) + len(missing) > MAX_KEPT:
+            self._perhaps = {slot: self._perhaps[slot] for slot in slots if slot in self._perhaps}
+        self._perhaps |= dict.fromkeys(missing, ()) | corrections.perhaps_corrected_by(self._reader, missing)
 
     def _corrections(self, corrected: Shown, question: Question) -> list[Shown]:
         """Return the visible memories that have replaced one, one after the other, oldest first."""
+        next_id = corrected.record.superseded_by
+        if next_id is None:
+            return []
         chain: list[Shown] = []
         seen = {corrected.record.id}
-        next_id = corrected.record.superseded_by
         while next_id is not None and next_id not in seen:
             seen.add(next_id)
             slot = self._slot(next_id)
@@ -200,33 +207,26 @@ class Lookup:
         stored = memories.find(self._reader, memory_id)
         return None if stored is None else stored.slot
 
-    def _as_allowed(self, found: list[tuple[Shown, float]], question: Question) -> list[tuple[Shown, float]]:
-        """Return the memories without their secrets, also where others repeat them, unless they are allowed."""
-        secrets = {secret for one, _ in found for secret in secrets_of(one.record.text, one.record.secrets)}
-        if not secrets:
-            return found
-        return [(self._allowed(one, secrets, question), score) for one, score in found]
-
     def _allowed(self, one: Shown, secrets: AbstractSet[str], question: Question) -> Shown:
+        """Return a memory without its secrets and those that others have, unless they are allowed."""
         if question.allow_secrets:
             return show(one.slot, one.record, self._count_tokens, allow_secrets=True) if one.record.secrets else one
         return show(one.slot, one.record, self._count_tokens, hide=secrets)
 
-    def _around(
-        self, question: Question, found: Sequence[tuple[Shown, float]], one: Shown
-    ) -> tuple[Shown | None, Shown | None]:
-        """Return the turns before and after one in its session, as far as the asker may see them."""
-        before, after = self._retriever.neighbors(one.slot)
-        shown = self._get([slot for slot in (before, after) if slot is not None])
-        secrets = {secret for other, _ in found for secret in secrets_of(other.record.text, other.record.secrets)}
+    def _neighbor(self, question: Question, secrets: AbstractSet[str], one: Shown, after: bool) -> Shown | None:
+        """Return the turn after one in its session, or else the one before it, if the asker may see it."""
+        slot = self._retriever.neighbor(one.slot, after=after)
+        neighbor = None if slot is None else self._get([slot]).get(slot)
+        if neighbor is None or not _is_visible(neighbor, question) or neighbor.record.valid_to is not None:
+            return None
+        return self._allowed(neighbor, secrets, question) if secrets or neighbor.record.secrets else neighbor
 
-        def visible(slot: int | None) -> Shown | None:
-            neighbor = None if slot is None else shown.get(slot)
-            if neighbor is None or not _is_visible(neighbor, question) or neighbor.record.valid_to is not None:
-                return None
-            return self._allowed(neighbor, secrets, question) if secrets or neighbor.record.secrets else neighbor
 
-        return visible(before), visible(after)
+def _secrets(found: Iterable[tuple[Shown, float]]) -> set[str]:
+    """Return what is secret in any of the memories that were found."""
+    return {
+        secret for one, _ in found if one.record.secrets for secret in secrets_of(one.record.text, one.record.secrets)
+    }
 
 
 def _widened(question: Question) -> Question:

@@ -8,7 +8,7 @@ from datetime import timedelta
 
 from ..wire import LeftOut, Omission
 from .lines import quoted
-from .repetition import says_the_same
+from .repetition import all_differ, says_the_same
 from .shown import Count, Shown, line_tokens
 
 EQUAL_RELEVANCE = 0.01
@@ -25,8 +25,8 @@ BEFORE, AFTER = "just before", "right after"
 WHERE_TOKENS = 4
 """Two words and the indentation, by either way to count."""
 
-Neighbors = Callable[[Shown], tuple[Shown | None, Shown | None]]
-"""The turns before and after one in its session, if the asker may see them."""
+Neighbor = Callable[[Shown, bool], Shown | None]
+"""The turn after one in its session, or else the one before it, if the asker may see it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +37,7 @@ class Packed:
     left_out: tuple[LeftOut, ...]
 
 
-def pack(found: Sequence[tuple[Shown, float]], max_tokens: int, count: Count, neighbors: Neighbors) -> Packed:
+def pack(found: Sequence[tuple[Shown, float]], max_tokens: int, count: Count, neighbor_of: Neighbor) -> Packed:
     """Return the context of what was `found` (with its relevance), of at most `max_tokens`.
 
     The most relevant come first, and of equally relevant ones the newest. Each thing is said once. What is left of the
@@ -49,7 +49,7 @@ def pack(found: Sequence[tuple[Shown, float]], max_tokens: int, count: Count, ne
     context: list[str] = []
     for one, line in lines:
         context.append(line)
-        if remaining > 0 and (completing := _completing(one, neighbors)):
+        if remaining > 0 and (completing := _completing(one, neighbor_of)):
             where, neighbor = completing
             tokens = neighbor.tokens + WHERE_TOKENS
             if neighbor.slot not in seen and tokens <= remaining:
@@ -66,6 +66,8 @@ def _rank(found: tuple[Shown, float]) -> tuple[int, bool, float]:
 
 def _without_repetitions(ranked: Sequence[Shown]) -> tuple[list[Shown], list[LeftOut]]:
     """Return one of those that say the same, in the best one's place: not an assistant's, and the newest."""
+    if all_differ([one.essence for one in ranked]):
+        return list(ranked), []
     kept: list[Shown] = []
     left_out: list[LeftOut] = []
     for one in ranked:
@@ -93,6 +95,9 @@ def _fitting(
     kept: Sequence[Shown], max_tokens: int, count: Count, left_out: list[LeftOut]
 ) -> tuple[list[tuple[Shown, str]], int]:
     """Return the lines that fit, and the tokens left; a long memory leaves up to half of them to the others."""
+    everything = sum([one.tokens for one in kept])
+    if everything <= max_tokens:
+        return [(one, one.line) for one in kept], max_tokens - everything
     remaining = max_tokens
     lines: list[tuple[Shown, str]] = []
     for place, one in enumerate(kept):
@@ -129,13 +134,12 @@ def _cut(one: Shown, max_tokens: int, count: Count) -> tuple[str, int] | None:
     return None
 
 
-def _completing(one: Shown, neighbors: Neighbors) -> tuple[str, Shown] | None:
+def _completing(one: Shown, neighbor_of: Neighbor) -> tuple[str, Shown] | None:
     """Return the turn that answers a found question, or the question that a found fragment answers; and where it is."""
     asks = one.essence.asks
     if one.record.session is None or not (asks or len(one.text.split()) <= MAX_FRAGMENT_WORDS):
         return None
-    before, after = neighbors(one)
-    neighbor = after if asks else before
+    neighbor = neighbor_of(one, asks)
     if neighbor is None or neighbor.essence.asks == asks:
         return None
     if abs(neighbor.record.created_at - one.record.created_at) > SAME_THOUGHT:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 import re
 
@@ -55,6 +56,15 @@ def essence(record: Record) -> Essence:
         denies=_DENIES.search(record.text) is not None,
         asks=is_question(record.text),
         is_assistants=is_assistants,
+    )
+
+
+def all_differ(some: Sequence[Essence]) -> bool:
+    """Return whether no two of them say the same, as far as that can be told without comparing each with each."""
+    return (
+        len({one.words for one in some}) == len(some)
+        and len({one.terms for one in some}) == len(some)
+        and not any(one.is_assistants for one in some)
     )
 
 

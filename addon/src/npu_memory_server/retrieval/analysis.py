@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import cache, lru_cache
 import re
 import unicodedata
@@ -36,9 +36,13 @@ STEMMERS = {
 
 def terms(text: str, language: str | None = None) -> list[str]:
     """Return the search terms of `text` in their order; unknown languages are stemmed as English."""
-    stem = stemmer(language)
-    stop_words = stop_words_of(language)
-    return [stem(word) for word in folded_words(text) if word not in stop_words]
+    return terms_of(folded_words(text), language)
+
+
+def terms_of(said: Iterable[str], language: str | None = None) -> list[str]:
+    """Return the search terms of folded words in their order."""
+    stem, stop_words = stemmer(language), stop_words_of(language)
+    return [stem(word) for word in said if word not in stop_words]
 
 
 def folded_words(text: str) -> list[str]:
@@ -74,6 +78,7 @@ def stop_words_of(language: str | None) -> frozenset[str]:
     return STOP_WORDS[_base_language(language)]
 
 
+@lru_cache(maxsize=256)
 def _base_language(language: str | None) -> str:
     base = (language or "en").replace("_", "-").split("-")[0].lower()
     return base if base in STEMMERS else "en"

@@ -110,11 +110,13 @@ class Catalog:
         self._current.append(current)
         return len(self._slots) - 1
 
-    def said_by(self, names: Iterable[str], rows: NDArray[np.intp]) -> NDArray[np.bool_]:
-        """Return whether each of `rows` was said by one of the `names` (folded), bool [len(rows)]."""
-        numbers = [self._speaker_numbers[name] for name in names if name and name in self._speaker_numbers]
-        spoken = self._speakers.values[rows]
-        return np.isin(spoken, numbers) if numbers else np.zeros(len(rows), np.bool_)
+    def speakers_among(self, words: Iterable[str]) -> list[int]:
+        """Return the numbers of those who have spoken and whose names are among some folded words."""
+        return [self._speaker_numbers[word] for word in words if word and word in self._speaker_numbers]
+
+    def said_by(self, speakers: Sequence[int], rows: NDArray[np.intp]) -> NDArray[np.bool_]:
+        """Return whether each of `rows` was said by one of the speakers with these numbers, bool [len(rows)]."""
+        return np.isin(self._speakers.values[rows], speakers)
 
     def said_within(self, spans: Iterable[Span], rows: NDArray[np.intp]) -> NDArray[np.bool_]:
         """Return whether each of `rows` was said within one of the spans, bool [len(rows)]."""
@@ -126,8 +128,9 @@ class Catalog:
 
     def row(self, slot: int) -> int | None:
         """Return the row of a slot, or None if it is not here or was removed."""
-        row = int(np.searchsorted(self.slots, slot))
-        return row if row < len(self) and self.slots[row] == slot and self.alive[row] else None
+        slots = self.slots
+        row = int(slots.searchsorted(slot))
+        return row if row < len(slots) and slots[row] == slot and self.alive[row] else None
 
     def set_current(self, row: int, *, current: bool) -> None:
         """Note that a memory was corrected, or that it holds again."""

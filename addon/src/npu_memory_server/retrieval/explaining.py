@@ -37,9 +37,9 @@ class Trail:
         if lexical is not None and cosine is not None:
             self._noted.append(("statement", None, priors))
 
-    def candidates(self, rows: Rows, scored: Scores, signals: Mapping[str, Scores]) -> None:
+    def candidates(self, rows: Rows, scored: Scores, signals: Mapping[str, Scores | np.float32]) -> None:
         """Note what each signal adds to the candidates, float32 [len(rows)], and so their places before a reranker."""
-        self._noted += [(name, rows, values) for name, values in signals.items()]
+        self._noted += [(name, rows, np.broadcast_to(values, rows.shape)) for name, values in signals.items()]
         order = np.argsort(-scored, kind="stable")
         self._place = {row: place for place, row in enumerate(rows[order].tolist(), 1)}
 

@@ -25,6 +25,9 @@ from .question import Found, Legs, Question
 from .relevance import FUSED, MAXSIM, relevance
 
 Rows = NDArray[np.intp]
+Signal = Scores | np.float32
+"""Of each of some rows, float32 [len(rows)], or the same of all of them."""
+NOTHING = np.float32(0)
 Value = TypeVar("Value", np.bool_, np.float32)
 
 CANDIDATES = 128
@@ -59,10 +62,11 @@ def find(parts: Parts, question: Question, legs: Legs) -> Found:
     enough = found >= question.min_relevance
     shown = rows[enough] if among is None else among.at(rows[enough])
     slots = tuple(parts.catalog.slots[shown].tolist())
+    relevances = tuple([min(max(one, 0.0), 1.0) for one in found[enough].tolist()])
     done = perf_counter()
     return Found(
         slots,
-        tuple(np.clip(found[enough], 0, 1).tolist()),
+        relevances,
         (searched - started) * 1000,
         (done - searched) * 1000 - rerank_ms,
         rerank_ms,
@@ -96,14 +100,16 @@ def _hybrid(
         calibration = MAXSIM
         rerank_ms = (perf_counter() - reranking) * 1000
     shares = scored * allowed[rows] / np.float32(largest)
-    if lexical is not None:
+    embedded = among.embedded[rows]
+    by_words = lexical is not None and not embedded.all()
+    if lexical is not None and by_words:
         # What was said a moment ago has no vector yet: its words alone say how relevant it is.
-        embedded = among.embedded[rows]
         shares = np.where(embedded, shares, lexical[rows] * allowed[rows])
     order = np.lexsort((-rows, -shares))[: question.top_k]
-    found = relevance(shares[order], calibration)
-    if lexical is not None:
-        found = np.where(embedded[order], found, np.maximum(found, shares[order]))
+    shares = shares[order]
+    found = relevance(shares, calibration)
+    if by_words:
+        found = np.where(embedded[order], found, np.maximum(found, shares))
     return rows[order], found, rerank_ms
 
 
@@ -142,17 +148,16 @@ def _allowed_of(parts: Parts, question: Question, rows: Rows) -> Scores:
     return np.where(parts.sessions.has(question.without_session, rows), np.float32(0), allowed)
 
 
-def _signals(parts: Parts, question: Question, among: Pool, places: Rows) -> dict[str, Scores]:
-    """Return what else speaks for some places of the pool, float32 [len(places)], by its name."""
+def _signals(parts: Parts, question: Question, among: Pool, places: Rows) -> dict[str, Signal]:
+    """Return what else speaks for some places of the pool, by its name."""
     rows = among.at(places)
-    names = [fold(word) for word in question.text.replace("'s", " ").split()]
-    named = parts.catalog.said_by(names, rows) * np.float32(parts.weights.speaker)
-    said_then = parts.catalog.said_within(spans(question.text, question.asked_at), rows)
-    time = said_then * np.float32(parts.weights.time)
+    speakers = parts.catalog.speakers_among([fold(word) for word in question.text.replace("'s", " ").split()])
+    moments = spans(question.text, question.asked_at)
+    weights = parts.weights
     return {
-        "speaker": named,
-        "time": time,
-        **parts.sessions.gains(rows, among.scores[places], among.scores_of, parts.weights),
+        "speaker": parts.catalog.said_by(speakers, rows) * np.float32(weights.speaker) if speakers else NOTHING,
+        "time": parts.catalog.said_within(moments, rows) * np.float32(weights.time) if moments else NOTHING,
+        **parts.sessions.gains(rows, among.scores[places], among.scores_of, weights),
     }
 
 

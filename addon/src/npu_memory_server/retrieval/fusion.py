@@ -51,12 +51,13 @@ def reciprocal_ranks(lexical: Scores | None, cosine: Scores | None, allowed: Sco
 
 def best(scores: Scores, count: int) -> NDArray[np.intp]:
     """Return the rows of the `count` largest positive scores, best first; equal ones newest (last added) first."""
+    enough = scores > 0
     if count < len(scores):
-        candidates = np.argpartition(scores, len(scores) - count)[-count:]
-        # Ties at the edge of the partition fall either way; take all of them in before they are ordered.
-        candidates = np.flatnonzero(scores >= scores[candidates].min())
-    else:
-        candidates = np.arange(len(scores))
-    candidates = candidates[scores[candidates] > 0]
-    order = np.lexsort((-candidates, -scores[candidates]))
-    return candidates[order][:count]
+        ordered = scores.copy()
+        ordered.partition(len(scores) - count)
+        if (least := ordered[len(scores) - count]) > 0:
+            enough = scores >= least
+    newest_first = enough.nonzero()[0][::-1]
+    order = (-scores[newest_first]).argsort(kind="stable")
+    found: NDArray[np.intp] = newest_first[order[:count]]
+    return found

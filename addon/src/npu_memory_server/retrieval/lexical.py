@@ -50,6 +50,8 @@ class LexicalIndex:
         self._lengths: GrowingArray[np.float32] = GrowingArray(np.float32)
         self._alive = 0
         self._total_length = 0
+        self._norms: NDArray[np.float32] | None = None
+        """What BM25 adds to a count in the divisor, for each row; made anew after a change."""
 
     @classmethod
     def restored(cls, arrays: Arrays, lengths: NDArray[np.float32], alive: NDArray[np.bool_]) -> LexicalIndex:
@@ -86,6 +88,7 @@ class LexicalIndex:
         self._lengths.append(len(terms))
         self._alive += 1
         self._total_length += len(terms)
+        self._norms = None
         return row
 
     def remove(self, row: int, terms: Sequence[str]) -> None:
@@ -105,6 +108,7 @@ class LexicalIndex:
                     del self._postings[term]
         self._alive -= 1
         self._total_length -= len(terms)
+        self._norms = None
 
     def freeze(self) -> tuple[Postings | None, Mapping[str, tuple[NDArray[np.uint32], NDArray[np.uint16]]]]:
         """Return what there is, to be made into new postings elsewhere, and leave it alone from here on."""
@@ -156,7 +160,12 @@ class LexicalIndex:
 
     def frequency(self, term: str) -> int:
         """Return how many rows hold a term."""
-        held = sum(len(part[term].rows) for part in (self._postings, self._frozen) if term in part)
+        recent = self._postings.get(term)
+        held = 0 if recent is None else len(recent.rows)
+        if self._old is None and not self._frozen and not self._gone:
+            return held
+        frozen = self._frozen.get(term)
+        held += 0 if frozen is None else len(frozen.rows)
         return held + (self._old.frequency(term) if self._old is not None else 0) - self._gone.get(term, 0)
 
     def idf(self, term: str) -> float:
@@ -175,7 +184,6 @@ class LexicalIndex:
         """
         if self._frozen or self._old is not None:
             return self.search(terms).all()
-        count = len(self._lengths)
         found: list[_Recent] = []
         idfs: list[float] = []
         largest = 0.0
@@ -186,13 +194,14 @@ class LexicalIndex:
                 found.append(postings)
                 idfs.append(idf)
         if not found:
-            return np.zeros(count, np.float32)
-        rows = np.concatenate([np.frombuffer(postings.rows, np.uint32) for postings in found])
-        counts = np.concatenate([np.frombuffer(postings.counts, np.uint16) for postings in found])
+            return np.zeros(len(self._lengths), np.float32)
+        rows = np.frombuffer(b"".join([postings.rows for postings in found]), np.uint32)
+        counts = np.frombuffer(b"".join([postings.counts for postings in found]), np.uint16)
         idf_of_row = np.repeat(idfs, [len(postings.rows) for postings in found])
-        norm = K1 * (1 - B) + (K1 * B * self._alive / self._total_length) * self._lengths.values[rows]
-        weights = idf_of_row * (counts * ((K1 + 1) / largest)) / (counts + norm)
-        return np.bincount(rows, weights, count).astype(np.float32)
+        if self._norms is None:
+            self._norms = K1 * (1 - B) + (K1 * B * self._alive / self._total_length) * self._lengths.values
+        weights = idf_of_row * (counts * ((K1 + 1) / largest)) / (counts + self._norms[rows])
+        return np.bincount(rows, weights, len(self._lengths)).astype(np.float32)
 
     def search(self, terms: Sequence[str]) -> Hits:
         """Return the same scores for the rows that hold the question's rarer words: for a large memory.

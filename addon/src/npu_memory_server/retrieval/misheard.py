@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import jellyfish
 
-from .analysis import folded_words, stemmer, stop_words_of
+from .analysis import stemmer, stop_words_of
 
 LONGEST_SPLIT = 3
 """Words that one word may have become: "cur tiss", "car bun mon ox side"."""
@@ -53,13 +53,14 @@ class Soundalikes:
             if self._frequency(term) == 0 and (code := _code(term)):
                 self._by_code[code].discard(term)
 
-    def heard(self, text: str, language: str | None) -> list[str] | None:
-        """Return the terms that may have been said where `text` has words that nobody ever said; None if it has none.
+    def heard(self, said: list[str], language: str | None) -> list[str] | None:
+        """Return the terms that may have been said where `said` has words that nobody ever said; None if it has none.
+
+        `said` are the words of a question, folded, in their order.
 
         Each guess stands for the words that it explains; the question's other terms stay.
         """
         stem, stop_words = stemmer(language), stop_words_of(language)
-        said = folded_words(text)
         known = [word in stop_words or self._frequency(stem(word)) > 0 for word in said]
         if all(known):
             return None

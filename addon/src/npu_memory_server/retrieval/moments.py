@@ -29,6 +29,8 @@ from .moment_words import (
 
 _TOKEN = re.compile(r"\w+")
 _YEAR = re.compile(r"(?:19|20)\d\d")
+_NAMES = frozenset({*DAYS_BACK, *UNITS, *SEASONS, *MONTHS, *WEEKDAYS})
+"""What a span of time begins with, if it is no year."""
 FIRST_YEAR, LAST_YEAR = 1900, 2200
 """Beyond them nobody asks, and the calendar's own ends are far."""
 SLACK = {Unit.DAY: 1, Unit.WEEK: 5, Unit.MONTH: 20, Unit.YEAR: 150}
@@ -79,6 +81,8 @@ def asks_back(text: str, asked_at: datetime) -> bool:
 def _dates(tokens: Sequence[str], today: date) -> Iterator[tuple[date, date]]:
     """Yield first days, included, and last ones, excluded."""
     for place, token in enumerate(tokens):
+        if token not in _NAMES and not _YEAR.fullmatch(token):
+            continue
         before = tokens[place - 1] if place else ""
         after = tokens[place + 1] if place + 1 < len(tokens) else ""
         which = _which(before, after)

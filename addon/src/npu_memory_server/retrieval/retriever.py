@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .alike import alike, cognates
-from .analysis import terms
+from .analysis import folded_words, terms, terms_of
 from .catalog import Catalog, Columns
 from .cells import CellIndex
 from .dense import VectorIndex
@@ -210,12 +210,12 @@ class Retriever:
         """Return whether a memory is indexed."""
         return self._parts.catalog.row(slot) is not None
 
-    def neighbors(self, slot: int) -> tuple[int | None, int | None]:
-        """Return the slots of the turns before and after a memory in its session."""
+    def neighbor(self, slot: int, *, after: bool) -> int | None:
+        """Return the slot of the turn after a memory in its session, or else of the one before it."""
         row = self._parts.catalog.row(slot)
-        around = (None, None) if row is None else self._parts.sessions.around(row)
-        before, after = (None if other is None else int(self._parts.catalog.slots[other]) for other in around)
-        return before, after
+        if row is None or (other := self._parts.sessions.neighbor(row, after=after)) is None:
+            return None
+        return int(self._parts.catalog.slots[other])
 
     def slots(self) -> set[int]:
         """Return the slots of all memories that are indexed."""
@@ -232,14 +232,15 @@ class Retriever:
 
         Where words of the question were never said, what they sound like counts as well.
         """
-        heard = self._parts.soundalikes.heard(text, language)
+        said = folded_words(text)
+        found, heard = terms_of(said, language), self._parts.soundalikes.heard(said, language)
         if self.is_large:
-            hits = self._parts.lexical.search(terms(text, language))
+            hits = self._parts.lexical.search(found)
             hits = hits if heard is None else hits.or_better(self._parts.lexical.search(heard))
             # They are kept with the hits: now is the time, while another thread embeds the question.
             hits.best(HITS)
             return hits
-        scores = self._parts.lexical.scores(terms(text, language))
+        scores = self._parts.lexical.scores(found)
         return scores if heard is None else np.maximum(scores, self._parts.lexical.scores(heard))
 
     def alike(

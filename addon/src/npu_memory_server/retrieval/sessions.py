@@ -92,10 +92,10 @@ class Sessions:
         self._before.values[row] = NONE
         self._after.values[row] = NONE
 
-    def around(self, row: int) -> tuple[int | None, int | None]:
-        """Return the rows of the turns before and after one."""
-        before, after = int(self._before.values[row]), int(self._after.values[row])
-        return None if before == NONE else before, None if after == NONE else after
+    def neighbor(self, row: int, *, after: bool) -> int | None:
+        """Return the row of the turn after one, or else of the one before it."""
+        other = int((self._after if after else self._before).values[row])
+        return None if other == NONE else other
 
     def has(self, session: str | None, rows: Rows) -> NDArray[np.bool_]:
         """Return whether each of `rows` belongs to a session."""
@@ -125,19 +125,21 @@ class Sessions:
 
         `scores` are theirs, float32 [len(rows)]; `scores_of` returns those of any rows.
         """
-        before = self.before(rows)
-        share = np.where(self.asks(before), np.float32(weights.after_question), np.float32(weights.after_turn))
         gained = np.zeros(len(rows), np.float32)
-        follows = before != NONE
-        if follows.any():
-            gained[follows] = _over(scores_of(before[follows]), weights) * share[follows]
+        before = self._before.values[rows]
+        follows = (before != NONE).nonzero()[0]
+        if len(follows):
+            before = before[follows]
+            asks = self._asks.values[before]
+            share = np.where(asks, np.float32(weights.after_question), np.float32(weights.after_turn))
+            gained[follows] = _over(scores_of(before), weights) * share
         return {"turn before": gained, "session": self._session_gains(rows, _over(scores, weights), weights)}
 
     def _session_gains(self, rows: Rows, over: Scores, weights: Weights) -> Scores:
         sessions = self._session.values[rows]
         order = np.lexsort((-over, sessions))
         ordered = sessions[order]
-        first = np.searchsorted(ordered, ordered)
+        first = ordered.searchsorted(ordered)
         place = np.arange(len(order)) - first
         counts = (place < BEST_OF_A_SESSION) & (ordered != NONE)
         sums = np.bincount(first[counts], over[order][counts], len(order))
