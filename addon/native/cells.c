@@ -19,7 +19,7 @@
 struct cells {
   int64_t dimensions, reduced, cells, saved, newer, rows;
   const int8_t *centers;       /* [cells, dimensions] */
-  const double *basis;         /* [dimensions, reduced] */
+  const float *basis;          /* [dimensions, reduced] */
   const int64_t *starts;       /* [cells + 1] */
   const int64_t *held;         /* [cells]: how many a cell has, newer ones too */
   const uint32_t *row_of;      /* [saved] */
@@ -49,6 +49,8 @@ struct seen {
   int32_t *peaks;        /* [(saved + newer) / BLOCK + 1]: the best of each block of scores */
   int32_t *picked;       /* [saved + newer]: which of those looked at may be among the best */
   int32_t *picked_scores; /* [saved + newer] */
+  float *cosines;         /* [saved + newer] */
+  uint64_t *keys;         /* [2, saved + newer] */
 };
 
 enum { FULL = 127, BUCKETS = 512, AT_ONCE = 8, AHEAD = 8, LINE = 64, BLOCK = 16, SUMS = 64 };
@@ -141,6 +143,7 @@ static void inner(const int8_t *codes, int64_t count, const int8_t *aim, int64_t
       prefetch(next + (ahead - count) * width, block);
     inner8(codes + row * width, aim, width, scores + row);
   }
+  if (row < count && count >= AT_ONCE) return inner8(codes + (count - AT_ONCE) * width, aim, width, scores + count - AT_ONCE);
   for (; row < count; row++) scores[row] = inner_plain(codes + row * width, aim, width);
 }
 
@@ -211,7 +214,7 @@ FOR_EACH_LEVEL(static int64_t, picked, picked_body, (const struct seen *seen, in
 static inline __attribute__((always_inline)) void project_body(const struct cells *table, const float *query, double *projected) {
   for (int64_t j = 0; j < table->reduced; j++) projected[j] = 0;
   for (int64_t i = 0; i < table->dimensions; i++)
-    for (int64_t j = 0; j < table->reduced; j++) projected[j] += query[i] * table->basis[i * table->reduced + j];
+    for (int64_t j = 0; j < table->reduced; j++) projected[j] += (double)query[i] * (double)table->basis[i * table->reduced + j];
 }
 FOR_EACH_LEVEL(static void, project, project_body, (const struct cells *table, const float *query, double *projected),
                (table, query, projected))
@@ -358,4 +361,43 @@ FOR_EACH_LEVEL(static int64_t, cosines, cosines_body,
    of the index's, and otherwise 0. */
 EXPORTED int64_t cells_cosines(const struct cells *table, const float *query, const int64_t *rows, int64_t count, float *found) {
   return cosines(table, query, rows, count, found);
+}
+
+/* Puts keys in the order of their upper halves, equal ones as they were: by 8 bits at a time, lowest first. Uses as much room behind them. */
+static void sort(uint64_t *keys, int64_t count) {
+  uint64_t *from = keys, *to = keys + count;
+  for (int shift = 32; shift < 64; shift += 8) {
+    int64_t starts[257] = {0};
+    for (int64_t i = 0; i < count; i++) starts[(from[i] >> shift & 255) + 1]++;
+    for (int i = 0; i < 256; i++) starts[i + 1] += starts[i];
+    for (int64_t i = 0; i < count; i++) to[starts[from[i] >> shift & 255]++] = from[i];
+    uint64_t *other = from;
+    from = to;
+    to = other;
+  }
+}
+
+/* Looks at about `looked_at` vectors and writes the rows of the `kept` best, nearest first, and their cosines; `rows` and `scores` are work
+   space. Returns how many there are. */
+EXPORTED int64_t cells_nearest(const struct cells *table, struct seen *seen, const float *query, int64_t looked_at, int64_t kept,
+                               int64_t *rows, int32_t *scores, int64_t *nearest, float *found) {
+  cells_look(table, seen, query, looked_at);
+  int64_t count = cells_best(table, seen, kept < seen->total ? kept : seen->total, rows, scores);
+  if (cosines(table, query, rows, count, seen->cosines)) return -1;
+  for (int64_t i = 0; i < count; i++) {
+    union {
+      float number;
+      uint32_t bits;
+    } cosine = {.number = seen->cosines[i] + 0.0f}; /* one zero, not two */
+    /* Larger numbers have larger bits, but for negative ones; the largest are to be first. */
+    uint32_t ascending = cosine.bits ^ (cosine.bits >> 31 ? UINT32_MAX : 1u << 31);
+    seen->keys[i] = (uint64_t)~ascending << 32 | (uint64_t)i;
+  }
+  sort(seen->keys, count);
+  for (int64_t i = 0; i < count; i++) {
+    int64_t which = (int64_t)(seen->keys[i] & UINT32_MAX);
+    nearest[i] = rows[which];
+    found[i] = seen->cosines[which];
+  }
+  return count;
 }

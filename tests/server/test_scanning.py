@@ -73,17 +73,24 @@ def test_both_look_at_the_same_and_find_the_same_best(case: Case, share: float, 
     assert FUNCTIONS is not None
     count = 1 + int(share * len(case.arrays))
     plain = NumpyScan(case.arrays)
-    seen = plain.look(case.query, count)
+    plain.look(case.query, count)
     every = np.arange(len(case.index))
     cosines = []
     for level in range(FUNCTIONS.kernels_use(BEST) + 1):
         FUNCTIONS.kernels_use(level)
         kernel = KernelScan(FUNCTIONS, case.arrays)
-        assert kernel.look(case.query, count) == seen
+        kernel.look(case.query, count)
+        assert kernel.seen == plain.seen
         for number in kept:
             for found, expected in zip(kernel.best(number), plain.best(number), strict=True):
                 np.testing.assert_array_equal(found, expected)
         cosines.append(kernel.cosines(every, case.query))
+        found, near = kernel.nearest(case.query, count, kept[0])
+        expected, plain_near = plain.nearest(case.query, count, kept[0])
+        assert set(found.tolist()) == set(expected.tolist())
+        np.testing.assert_array_equal(near, -np.sort(-cosines[0][expected]))
+        np.testing.assert_array_equal(near, cosines[0][found])
+        np.testing.assert_allclose(near, plain_near, atol=ROUNDING)
     np.testing.assert_allclose(cosines[0], plain.cosines(every, case.query), atol=ROUNDING)
     for one in cosines:
         np.testing.assert_array_equal(one, cosines[0])

@@ -12,7 +12,7 @@ Rows = NDArray[np.intp]
 
 _ARRAYS = (
     ("centers", np.int8),
-    ("basis", np.float64),
+    ("basis", np.float32),
     ("starts", np.int64),
     ("held", np.int64),
     ("row_of", np.uint32),
@@ -28,7 +28,7 @@ _ARRAYS = (
 )
 _WORK = (
     *("toward", "projected", "aim", "cell_scores", "chosen", "firsts", "lasts"),
-    *("new_places", "scores", "peaks", "picked", "picked_scores"),
+    *("new_places", "scores", "peaks", "picked", "picked_scores", "cosines", "keys"),
 )
 _BLOCK = 16
 
@@ -100,40 +100,64 @@ class CellKernels:
             "peaks": (places // _BLOCK + 1, np.int32),
             "picked": (places, np.int32),
             "picked_scores": (places, np.int32),
+            "cosines": (places, np.float32),
+            "keys": (2 * places, np.uint64),
         }
         self._work = [np.empty(*work[name]) for name in _WORK]
         self._seen = _Seen(0, 0, 0, *(array.ctypes.data for array in self._work))
         self._query = np.empty(dimensions, np.float32)
         self._best = np.empty(places, np.int64), np.empty(places, np.int32)
+        self._nearest = np.empty(places, np.int64), np.empty(places, np.float32)
+        self._asked = np.empty(places, np.int64), np.empty(places, np.float32)
         # Made once: to ask an array where it is takes longer than what is done with it.
         self._look = ctypes.byref(self._table), ctypes.byref(self._seen), self._query.ctypes.data
-        self._found = tuple(array.ctypes.data for array in self._best)
+        self._to_best = tuple(array.ctypes.data for array in self._best)
+        self._to_nearest = tuple(array.ctypes.data for array in self._nearest)
+        self._to_asked = tuple(array.ctypes.data for array in self._asked)
 
     def is_of(self, newer: int, rows: int) -> bool:
         """Return whether the arrays are of this length still: they move only when they grow."""
         return self._size == (newer, rows)
 
-    def look(self, query: NDArray[np.float32], count: int) -> int:
-        """Look at about `count` vectors for a query, float32 [d], finite; returns how many it were."""
+    @property
+    def seen(self) -> int:
+        """How many were looked at for the last question."""
+        return int(self._seen.total)
+
+    def look(self, query: NDArray[np.float32], count: int) -> None:
+        """Look at about `count` vectors for a query, float32 [d], finite."""
         self._query[:] = query
-        return int(self._functions.cells_look(*self._look, count))
+        self._functions.cells_look(*self._look, count)
+
+    def nearest(self, query: NDArray[np.float32], count: int, kept: int) -> tuple[Rows, NDArray[np.float32]]:
+        """Look at about `count` vectors; return the rows of the `kept` best, nearest first, and their cosines.
+
+        Both are valid until the next call.
+        """
+        self._query[:] = query
+        found = self._functions.cells_nearest(*self._look, count, kept, *self._to_best, *self._to_nearest)
+        return self._nearest[0][:found], self._nearest[1][:found]
 
     def best(self, kept: int) -> tuple[Rows, NDArray[np.int32]]:
         """Return the rows of the `kept` that seemed nearest, in the order of their places, and how near they seemed.
 
         Both are valid until the next call.
         """
-        found = self._functions.cells_best(*self._look[:2], min(kept, self._seen.total), *self._found)
+        found = self._functions.cells_best(*self._look[:2], min(kept, self._seen.total), *self._to_best)
         return self._best[0][:found], self._best[1][:found]
 
     def cosines(self, rows: NDArray[np.integer[Any]], query: NDArray[np.float32]) -> NDArray[np.float32]:
         """Return the cosine of each row with a query, float32 [d]; 0 without a vector. Raises IndexError."""
+        count = len(rows)
         self._query[:] = query
-        rows = np.ascontiguousarray(rows, np.int64)
-        found = np.empty(len(rows), np.float32)
-        if self._functions.cells_cosines(self._look[0], self._look[2], rows.ctypes.data, len(rows), found.ctypes.data):
+        if count > len(self._asked[0]):
+            self._asked = np.empty(count, np.int64), np.empty(count, np.float32)
+            self._to_asked = tuple(array.ctypes.data for array in self._asked)
+        self._asked[0][:count] = rows
+        asked, found = self._to_asked
+        if self._functions.cells_cosines(self._look[0], self._look[2], asked, count, found):
             raise IndexError(f"a row is none of {self._rows}")
-        return found
+        return self._asked[1][:count].copy()
 
 
 def _require(name: str, array: NDArray[Any], dtype: type[np.generic], shape: tuple[int, ...]) -> None:

@@ -20,6 +20,7 @@ SIGNATURES: Mapping[str, tuple[Any, tuple[Any, ...]]] = {
     "kernels_instructions": (ctypes.c_char_p, ()),
     "kernels_use": (ctypes.c_int32, (ctypes.c_int32,)),
     "cells_look": (_N, (_P, _P, _P, _N)),
+    "cells_nearest": (_N, (_P, _P, _P, _N, _N, _P, _P, _P, _P)),
     "cells_best": (_N, (_P, _P, _N, _P, _P)),
     "cells_cosines": (_N, (_P, _P, _P, _N, _P)),
 }

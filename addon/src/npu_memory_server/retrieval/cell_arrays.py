@@ -27,7 +27,6 @@ class CellArrays:
     saved: Codes
     places: GrowingArray[np.int32]
     centers: NDArray[np.int8] = field(init=False)
-    basis: NDArray[np.float64] = field(init=False)
     held: NDArray[np.int64] = field(init=False)
     new_rows: GrowingArray[np.uint32] = field(init=False)
     new_cells: GrowingArray[np.uint16] = field(init=False)
@@ -42,8 +41,6 @@ class CellArrays:
         if self.starts[0] != 0 or self.starts[-1] != count or (np.diff(self.starts) < 0).any():
             raise ValueError("the cells are not one behind the other")
         self.centers = _centers(self.layout)
-        # In 64 bits, so that who adds up in another order rounds to the same codes.
-        self.basis = self.layout.basis.astype(np.float64)
         self.held = np.diff(self.starts)
         self.new_rows = GrowingArray(np.uint32)
         self.new_cells = GrowingArray(np.uint16)

@@ -22,13 +22,24 @@ Scores = NDArray[np.float32]
 class Scan(Protocol):
     """One question after the other, over arrays that change between them. Of what is alike the first is taken."""
 
-    def look(self, query: Vector, count: int) -> int:
-        """Look coarsely at the nearest cells, about `count` vectors; returns how many it were."""
+    def nearest(self, query: Vector, count: int, kept: int) -> tuple[Rows, Scores]:
+        """Look coarsely at the nearest cells, about `count` vectors, and closely at the `kept` that seem nearest.
+
+        Returns the rows of these, nearest first, and their cosines with the query, float32 [d]. What has no vector any
+        more is left out. Both are valid until the next call.
+        """
+
+    def look(self, query: Vector, count: int) -> None:
+        """Look coarsely at the nearest cells, about `count` vectors."""
+
+    @property
+    def seen(self) -> int:
+        """How many were looked at for the last question."""
 
     def best(self, kept: int) -> tuple[Rows, NDArray[Any]]:
         """Return the rows of the `kept` that seemed nearest, without those whose vectors are gone, and how near.
 
-        Both are valid until the next question.
+        In the order of their places, and both valid until the next call.
         """
 
     def cosines(self, rows: Rows, query: Vector) -> Scores:
@@ -50,9 +61,18 @@ class KernelScan:
         self._arrays = arrays
         self._kernels = self._made()
 
-    def look(self, query: Vector, count: int) -> int:
+    def nearest(self, query: Vector, count: int, kept: int) -> tuple[Rows, Scores]:
+        """Return the nearest rows and their cosines."""
+        return self._current().nearest(query, count, kept)
+
+    def look(self, query: Vector, count: int) -> None:
         """Look coarsely at the nearest cells."""
-        return self._current().look(query, count)
+        self._current().look(query, count)
+
+    @property
+    def seen(self) -> int:
+        """How many were looked at for the last question."""
+        return self._kernels.seen
 
     def best(self, kept: int) -> tuple[Rows, NDArray[Any]]:
         """Return the rows that seemed nearest, and how near."""
@@ -73,7 +93,7 @@ class KernelScan:
         return CellKernels(
             self._functions,
             centers=arrays.centers,
-            basis=arrays.basis,
+            basis=arrays.layout.basis,
             starts=arrays.starts,
             held=arrays.held,
             row_of=arrays.rows,
@@ -95,10 +115,25 @@ class NumpyScan:
     def __init__(self, arrays: CellArrays) -> None:
         """Look through `arrays`."""
         self._arrays = arrays
+        # In 64 bits, so that who adds up in another order rounds to the same codes.
+        self._basis = arrays.layout.basis.astype(np.float64)
         self._likeness: Scores = np.empty(0, np.float32)
         self._places: Callable[[Rows], Rows] = lambda which: which
 
-    def look(self, query: Vector, count: int) -> int:
+    def nearest(self, query: Vector, count: int, kept: int) -> tuple[Rows, Scores]:
+        """Return the nearest rows and their cosines."""
+        self.look(query, count)
+        rows, _ = self.best(kept)
+        cosines = self.cosines(rows, query)
+        order = np.argsort(-cosines, kind="stable")
+        return rows[order], cosines[order]
+
+    @property
+    def seen(self) -> int:
+        """How many were looked at for the last question."""
+        return len(self._likeness)
+
+    def look(self, query: Vector, count: int) -> None:
         """Look coarsely at the nearest cells."""
         arrays = self._arrays
         cells = self._nearest_cells(query, count)
@@ -117,7 +152,7 @@ class NumpyScan:
             recent = np.flatnonzero(probed[arrays.new_cells.values])
             looked_at.append(arrays.new_coarse.values[recent])
         # Copied together, since a call for each stretch costs more than the copy.
-        self._likeness = _inner(np.concatenate(looked_at), _aim(query @ arrays.basis))
+        self._likeness = _inner(np.concatenate(looked_at), _aim(query @ self._basis))
 
         def places(which: Rows) -> Rows:
             stretch = np.minimum(np.searchsorted(ends, which, side="right"), len(ends) - 1)
@@ -127,7 +162,6 @@ class NumpyScan:
             return found
 
         self._places = places
-        return len(self._likeness)
 
     def best(self, kept: int) -> tuple[Rows, NDArray[Any]]:
         """Return the rows that seemed nearest, and how near."""
