@@ -14,7 +14,7 @@ LAYERS = [
     {"wire"},
     {"errors", "backend", "right_of_way", "waking"},
     {"npu", "native"},
-    {"records", "embedding", "data_directory", "correction", "supervisor"},
+    {"records", "embedding", "data_directory", "correction", "supervisor", "tidying"},
     {"store", "retrieval", "reranking"},
     {"context"},
     {"context"},

@@ -68,6 +68,11 @@ class RightOfWay:
         """Look at this door no more."""
         self._doors.pop(door, None)
 
+    @property
+    def quiet_seconds(self) -> float:
+        """How long ago the last question was begun; 0 while one is answered."""
+        return monotonic() - self._since if self._clear.is_set() else 0.0
+
     @contextmanager
     def question(self) -> Iterator[None]:
         """Have the right of way until the answer is made, or better: sent."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import gc
 import logging
 import os
 import signal
@@ -18,6 +17,7 @@ from ..reranking.registry import is_cross_encoder
 from ..reranking.shelf import Shelf
 from ..settings import ServeSettings, Settings
 from ..supervisor import announced
+from ..tidying import tidied
 from ..transport.requests import Serving
 from ..transport.server import listening
 from ..wire import Reranker
@@ -53,10 +53,7 @@ async def serve(settings: Settings, serve_settings: ServeSettings) -> int:
                     LOGGER.info("%s memories, embedding on %s", status.memories, status.backend)
                     LOGGER.log(logging.INFO if kernels().functions else logging.WARNING, "Kernels: %s", kernels().seen)
                     LOGGER.info("The token for Home Assistant is in %s", settings.data_directory / "token")
-                    # What was loaded stays: no collection has to walk through it while somebody waits for an answer.
-                    gc.collect()
-                    gc.freeze()
-                    async with announced(serve_settings.supervisor, port, token):
+                    async with tidied(memory.right_of_way), announced(serve_settings.supervisor, port, token):
                         await stop.wait()
                     LOGGER.info("Stopping")
             finally:

@@ -7,6 +7,9 @@ from numpy.typing import NDArray
 
 from .growing import GrowingArray
 
+FEW = 3
+"""Where fewer than one row in so many has a vector, those are picked out: the others need not be read to score 0."""
+
 
 class VectorIndex:
     """Vectors by row, L2-normalized; a row without one scores 0. Not thread-safe: one thread searches and writes."""
@@ -68,5 +71,11 @@ class VectorIndex:
 
     def scores(self, query: NDArray[np.float32]) -> NDArray[np.float32]:
         """Return the cosine of every row with `query` (float32 [d], L2-normalized), float32 [n]."""
-        cosines: NDArray[np.float32] = self._vectors.values @ query
+        present = self._present.values
+        if np.count_nonzero(present) * FEW >= len(present):
+            cosines: NDArray[np.float32] = self._vectors.values @ query
+            return cosines
+        rows = np.flatnonzero(present)
+        cosines = np.zeros(len(present), np.float32)
+        cosines[rows] = self.at(rows, query)
         return cosines
