@@ -19,6 +19,7 @@ import pytest
 
 from npu_memory_server import indexing, saving
 from npu_memory_server.memory import Memory
+from npu_memory_server.native.library import Kernels, kernels
 from npu_memory_server.records import Record
 from npu_memory_server.store import memories, token_file, token_files, vectors
 from npu_memory_server.store.database import FILE_NAME, open_database
@@ -116,11 +117,24 @@ steps = st.one_of(
 )
 
 
+@pytest.fixture(scope="module", params=["in Python", "in C"])
+def read_by(request: pytest.FixtureRequest) -> Kernels:
+    """Return what has each of both ways to read files."""
+    if request.param == "in Python":
+        return Kernels(None, reason="both ways are tried")
+    if kernels().functions is None:
+        pytest.skip(f"the kernels are not used: {kernels().reason}")
+    return kernels()
+
+
 @settings(max_examples=40, deadline=None)
 @given(what=st.lists(steps, min_size=3, max_size=25))
-def test_wherever_vectors_are_the_newest_are_read_and_forgotten_ones_are_gone(what: list[tuple[str, int]]) -> None:
+def test_wherever_vectors_are_the_newest_are_read_and_forgotten_ones_are_gone(
+    read_by: Kernels, what: list[tuple[str, int]]
+) -> None:
     with tempfile.TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as patch:
         of(patch, 8, 2)
+        patch.setattr(token_files, "kernels", lambda: read_by)
         store = Store(Path(folder))
         for _ in range(20):
             store.remember()
@@ -159,6 +173,35 @@ def test_what_is_forgotten_between_reading_and_writing_is_overwritten_in_the_new
         store.tokens.clear(store.connection, list(moved.items()))
         store.check()
         store.connection.close()
+
+
+def test_a_file_that_was_cut_off_while_it_is_read_is_an_error(
+    read_by: Kernels, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    of(monkeypatch, 8, 2)
+    monkeypatch.setattr(token_files, "kernels", lambda: read_by)
+    store = Store(tmp_path)
+    for _ in range(20):
+        store.remember()
+    store.move()
+    store.check()
+    os.truncate(files(tmp_path)[-1], 100)
+    with pytest.raises(OSError, match="shorter than it was"):
+        store.check()
+    store.connection.close()
+
+
+def test_files_can_be_checked_while_another_one_is_taken_over(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    of(monkeypatch, 8, 2)
+    store = Store(tmp_path)
+    for _ in range(20):
+        store.remember()
+    first, second = store.tokens.due(store.connection)[:2]
+    written = [store.tokens.write(number, store.tokens.gather(store.connection, number)) for number in (first, second)]
+    store.tokens.use(written[0])
+    store.connection.set_trace_callback(lambda _: store.tokens.use(written[1]))
+    assert store.tokens.faults(store.connection) == []
+    store.connection.close()
 
 
 @pytest.fixture
@@ -310,6 +353,7 @@ token_file.SLOTS = token_files.SLOTS = 64
 token_files.WORTH_MOVING = 16
 from npu_memory_server.embedding.embedder import OnnxEmbedder
 from npu_memory_server.memory import Memory
+from npu_memory_server.native.library import Kernels, kernels
 
 async def main():
     folder, models = map(Path, sys.argv[1:])

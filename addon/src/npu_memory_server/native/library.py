@@ -11,7 +11,7 @@ import struct
 from typing import Any
 
 PATH = Path(__file__).with_name("libkernels.so")
-ABI = 2
+ABI = 3
 """To be raised, here and in kernels.h, whenever a function or a struct that both sides see changes."""
 BEST = 99
 """More than any level of instructions has."""

@@ -8,12 +8,15 @@ from pathlib import Path
 import zlib
 
 import numpy as np
+from numpy.typing import NDArray
 
+from ..native.tokens import Slots, Vectors
 from .array_file import Column, DamagedFileError, read_some, write_arrays
 
 PREFIX = "tokens-"
 SUFFIX = ".bin"
 FORMAT = 1
+ELSEWHERE = -1
 SLOTS = 4096
 """Slots of a file, which then has about 13 MB."""
 
@@ -41,6 +44,11 @@ class TokenFile:
         # A memoryview gives a number five times as fast as an array does.
         self._bounds = bounds.data
         self._is_here = bytearray((bounds[1:] > bounds[:-1]).astype(np.uint8).tobytes())
+
+    def vectors(self) -> Vectors:
+        """Return where the vectors are, as long as the file is open."""
+        here = np.frombuffer(self._is_here, np.uint8)
+        return Vectors(np.asarray(self._bounds), here, self._at, self._stream.fileno())
 
     def slots(self) -> list[int]:
         """Return the slots whose vectors are here."""
@@ -76,6 +84,31 @@ class TokenFile:
     def is_sound(self, slot: int) -> bool:
         """Return whether the vectors of one of its slots are what was written. Raises `OSError`."""
         return zlib.crc32(self.read(*self.span(slot))) == int(self._checksums[slot % SLOTS])
+
+
+def read(files: Mapping[int, TokenFile], slots: Slots) -> tuple[NDArray[np.int8], Slots]:
+    """Return the token vectors of some slots one behind the other, int8 [bytes], and the bytes of each: -1, elsewhere.
+
+    `files` are by their numbers. Slots that follow each other are read at once. Raises `OSError`.
+    """
+    pieces = []
+    sizes = []
+    previous: TokenFile | None = None
+    begun = ended = 0
+    for slot in slots.tolist():
+        file = files.get(slot // SLOTS)
+        begin, end = file.span(slot) if file is not None else (0, 0)
+        sizes.append(end - begin or ELSEWHERE)
+        if begin == end:
+            continue
+        if file is not previous or begin != ended:
+            if previous is not None:
+                pieces.append(previous.read(begun, ended))
+            previous, begun = file, begin
+        ended = end
+    if previous is not None:
+        pieces.append(previous.read(begun, ended))
+    return np.frombuffer(b"".join(pieces), np.int8), np.array(sizes, np.int64)
 
 
 def write(path: Path, number: int, space: str, blobs: Mapping[int, bytes], reduced: int) -> None:

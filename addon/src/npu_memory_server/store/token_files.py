@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from itertools import chain
 import logging
 from pathlib import Path
 import secrets
@@ -11,9 +13,11 @@ import sqlite3
 import numpy as np
 from numpy.typing import NDArray
 
+from ..native.library import kernels
+from ..native.tokens import Slots, TokenReads
 from . import vectors
 from .array_file import DamagedFileError
-from .token_file import PREFIX, SLOTS, SUFFIX, TokenFile, write
+from .token_file import PREFIX, SLOTS, SUFFIX, TokenFile, read, write
 
 LOGGER = logging.getLogger(__name__)
 
@@ -36,6 +40,7 @@ class TokenFiles:
         self._space, self._comparable = embedder
         self._reduced = reduced
         self._files: dict[int, TokenFile] = {}
+        self._read: Callable[[Slots], tuple[NDArray[np.int8], Slots]] | None = None
 
     def open(self, connection: sqlite3.Connection) -> None:
         """Open the files that belong to a database, inside a transaction; vectors that are lost are to be made anew."""
@@ -56,6 +61,7 @@ class TokenFiles:
             for slot in _unmoved(connection, number):
                 file.leave_out(slot)
             self._files[number] = file
+        self._read = None
 
     def remove_others(self) -> None:
         """Remove what belongs to no database, or was only half written."""
@@ -67,35 +73,19 @@ class TokenFiles:
     def fetch(self, slots: NDArray[np.int64]) -> tuple[NDArray[np.int8], NDArray[np.intp]]:
         """Return the token vectors of some slots one behind the other, int8 [tokens, reduced], and how many each has.
 
-        Slots that follow each other are read at once. Raises `OSError` and `sqlite3.Error`.
+        They may be overwritten by the next call. Raises `OSError` and `sqlite3.Error`.
         """
-        wanted: list[int] = slots.tolist()
-        blobs = [b""] * len(wanted)
-        sizes = [0] * len(wanted)
-        elsewhere = []
-        previous: TokenFile | None = None
-        first = begun = ended = 0
-        for place, slot in enumerate(wanted):
-            file = self._files.get(slot // SLOTS)
-            begin, end = file.span(slot) if file is not None and file.space == self._space else (0, 0)
-            sizes[place] = end - begin
-            if begin == end:
-                elsewhere.append(place)
-                file = None
-            elif file is previous and begin == ended:
-                ended = end
-                continue
-            if previous is not None:
-                blobs[first] = previous.read(begun, ended)
-            previous, first, begun, ended = file, place, begin, end
-        if previous is not None:
-            blobs[first] = previous.read(begun, ended)
-        if elsewhere:
-            read = vectors.tokens(self._reader, [wanted[one] for one in elsewhere], self._comparable, self._reduced)
-            for place, blob in zip(elsewhere, read, strict=True):
-                blobs[place], sizes[place] = blob, len(blob)
-        tokens = np.frombuffer(b"".join(blobs), np.int8).reshape(-1, self._reduced)
-        return tokens, np.array(sizes, np.intp) // self._reduced
+        if self._read is None:
+            self._read = self._reads()
+        content, sizes = self._read(slots)
+        if len(elsewhere := np.flatnonzero(sizes < 0)):
+            blobs = vectors.tokens(self._reader, slots[elsewhere].tolist(), self._comparable, self._reduced)
+            sizes[elsewhere] = 0
+            begins = (np.cumsum(sizes) - sizes)[elsewhere]
+            pieces = [bytes(piece) for piece in np.split(content, begins)]
+            content = np.frombuffer(b"".join(chain([pieces[0]], *zip(blobs, pieces[1:], strict=True))), np.int8)
+            sizes[elsewhere] = [len(blob) for blob in blobs]
+        return content.reshape(-1, self._reduced), sizes // self._reduced
 
     def embedded_anew(self, slot: int) -> None:
         """Note that the database has newer vectors than the file, if that has any."""
@@ -145,6 +135,7 @@ class TokenFiles:
         """Read a file from now on in place of the one there was, which is removed."""
         older = self._files.get(file.number)
         self._files[file.number] = file
+        self._read = None
         if older is not None:
             older.path.unlink(missing_ok=True)
 
@@ -175,7 +166,7 @@ class TokenFiles:
     def faults(self, connection: sqlite3.Connection) -> list[str]:
         """Return what is wrong with the files. Raises `OSError`."""
         damaged = 0
-        for number, file in self._files.items():
+        for number, file in list(self._files.items()):  # another thread may take one over
             moved = connection.execute(
                 "SELECT slot FROM vector WHERE slot >= ? AND slot < ? AND tokens = x''", _range(number)
             )
@@ -186,7 +177,16 @@ class TokenFiles:
 
     def paths(self) -> list[Path]:
         """Return the files that are in use."""
-        return [file.path for file in self._files.values()]
+        return [file.path for file in list(self._files.values())]
+
+    def _reads(self) -> Callable[[Slots], tuple[NDArray[np.int8], Slots]]:
+        """Return what reads from the files as they are now."""
+        files = {number: file for number, file in self._files.items() if file.space == self._space}
+        functions = kernels().functions
+        if functions is None:
+            return partial(read, files)
+        opened = {number: file.vectors() for number, file in files.items()}
+        return TokenReads(functions, opened, SLOTS, self._reduced)
 
     def _is_whole(self, connection: sqlite3.Connection, number: int) -> bool:
         missing = connection.execute(
