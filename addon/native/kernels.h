@@ -18,7 +18,7 @@ enum {
   AVX2 = 1,
   AVX512 = 2,
 #elif defined(__aarch64__)
-#define FOR_DOTPROD __attribute__((target("+dotprod")))
+#define FOR_DOTPROD __attribute__((target("arch=armv8.2-a+dotprod")))
   DOTPROD = 1,
 #endif
 };
