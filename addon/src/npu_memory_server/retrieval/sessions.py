@@ -100,7 +100,9 @@ class Sessions:
     def has(self, session: str | None, rows: Rows) -> NDArray[np.bool_]:
         """Return whether each of `rows` belongs to a session."""
         number = NONE if session is None else self._numbers.get(_digest(session), NONE)
-        belongs: NDArray[np.bool_] = (self._session.values[rows] == number) & (number != NONE)
+        if number == NONE:
+            return np.zeros(len(rows), np.bool_)
+        belongs: NDArray[np.bool_] = self._session.values[rows] == number
         return belongs
 
     def rows_of(self, session: str | None) -> Rows:
