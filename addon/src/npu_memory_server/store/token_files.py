@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
-from itertools import chain
 import logging
 from pathlib import Path
 import secrets
@@ -81,9 +80,11 @@ class TokenFiles:
         if len(elsewhere := np.flatnonzero(sizes < 0)):
             blobs = vectors.tokens(self._reader, slots[elsewhere].tolist(), self._comparable, self._reduced)
             sizes[elsewhere] = 0
-            begins = (np.cumsum(sizes) - sizes)[elsewhere]
-            pieces = [bytes(piece) for piece in np.split(content, begins)]
-            content = np.frombuffer(b"".join(chain([pieces[0]], *zip(blobs, pieces[1:], strict=True))), np.int8)
+            pieces, begin = [], 0
+            for end, blob in zip(np.cumsum(sizes)[elsewhere].tolist(), blobs, strict=True):
+                pieces += [content.data[begin:end], blob]
+                begin = end
+            content = np.frombuffer(b"".join([*pieces, content.data[begin:]]), np.int8)
             sizes[elsewhere] = [len(blob) for blob in blobs]
         return content.reshape(-1, self._reduced), sizes // self._reduced
 
