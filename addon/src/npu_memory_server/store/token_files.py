@@ -80,11 +80,12 @@ class TokenFiles:
         if len(elsewhere := np.flatnonzero(sizes < 0)):
             blobs = vectors.tokens(self._reader, slots[elsewhere].tolist(), self._comparable, self._reduced)
             sizes[elsewhere] = 0
-            pieces, begin = [], 0
+            view, begin = content.data, 0
+            pieces: list[memoryview | bytes] = []
             for end, blob in zip(np.cumsum(sizes)[elsewhere].tolist(), blobs, strict=True):
-                pieces += [content.data[begin:end], blob]
+                pieces += [view[begin:end], blob]
                 begin = end
-            content = np.frombuffer(b"".join([*pieces, content.data[begin:]]), np.int8)
+            content = np.frombuffer(b"".join([*pieces, view[begin:]]), np.int8)
             sizes[elsewhere] = [len(blob) for blob in blobs]
         return content.reshape(-1, self._reduced), sizes // self._reduced
 
