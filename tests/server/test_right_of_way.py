@@ -306,6 +306,29 @@ async def test_where_somebody_asks_all_the_time_an_import_goes_on(
     await answer
 
 
+async def test_beside_somebody_who_asks_again_with_each_answer_an_import_goes_on(
+    tmp_path: Path, embedder: OnnxEmbedder, open_memory: OpenMemory, items: Counter[str]
+) -> None:
+    """The next question is there already whenever bulk work looks for one."""
+    memory = await open_memory(tmp_path, embedder)
+    async with listening(Serving(memory, TOKEN), "127.0.0.1", 0) as (_, port), peer(port, TOKEN) as person:
+        asking = RecallRequest(id="again", text=QUESTION, budget_ms=CALM_MS)
+        for _ in range(3):
+            await person.send(asking)
+
+        async def ask_on() -> None:
+            while (await person.read()) is not None:
+                await person.send(asking)
+
+        asker = asyncio.create_task(ask_on())
+        async with asyncio.timeout(60):
+            await stored(memory, 100)
+            await memory.embedded()
+        assert items["written"] == 100
+        assert not asker.done()
+        asker.cancel()
+
+
 @pytest.mark.usefixtures("patient")
 async def test_indexes_that_are_made_anew_wait_as_well(
     household_directory: Path,
