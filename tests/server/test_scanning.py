@@ -129,6 +129,24 @@ def test_a_row_that_there_is_not_is_an_error_and_not_read(case: Case, row: int) 
         KernelScan(FUNCTIONS, case.arrays).cosines(np.array([row], np.intp), case.query)
 
 
+def test_what_comes_between_questions_is_found_though_the_arrays_have_moved() -> None:
+    chance = np.random.default_rng(11)
+    centers, basis = chance.normal(size=(4, 32)), np.linalg.qr(chance.normal(size=(32, 16)))[0]
+    layout = Layout(centers.astype(np.float32), basis.astype(np.float32), 40.0, 0)
+    nothing = layout.codes(np.zeros((0, 32), np.float32))
+    starts, rows = np.zeros(5, np.int64), np.zeros(0, np.uint32)
+    arrays = CellArrays(layout, starts, rows, nothing, GrowingArray(np.int32))
+    index = CellIndex(arrays)
+    for number in range(1_500):
+        vector = chance.normal(size=32).astype(np.float32)
+        vector /= np.linalg.norm(vector)
+        assert index.at(np.arange(number), vector).shape == (number,)
+        index.put(index.add(), vector)
+        found, cosines = index.search(vector, 3, lambda some: np.ones(len(some), np.bool_))
+        assert found[0] == number
+        np.testing.assert_allclose(cosines, NumpyScan(arrays).cosines(found, vector), atol=ROUNDING)
+
+
 def test_cells_that_do_not_lie_one_behind_the_other_are_refused() -> None:
     layout = Layout(np.eye(3, 32, dtype=np.float32), np.eye(32, 8, dtype=np.float32), 40.0, 4)
     codes, rows = layout.codes(np.eye(4, 32, dtype=np.float32)), np.arange(4, dtype=np.uint32)

@@ -57,9 +57,19 @@ class KernelScan:
 
     def __init__(self, functions: Any, arrays: CellArrays) -> None:
         """Look through `arrays` with the functions of the library. Raises ValueError if they do not fit together."""
-        self._functions = functions
         self._arrays = arrays
-        self._kernels = self._made()
+        self._kernels = CellKernels(
+            functions,
+            centers=arrays.centers,
+            basis=arrays.layout.basis,
+            starts=arrays.starts,
+            held=arrays.held,
+            row_of=arrays.rows,
+            codes=arrays.saved.codes,
+            scales=arrays.saved.scales,
+            coarse=arrays.saved.coarse,
+        )
+        self._take()
 
     def nearest(self, query: Vector, count: int, kept: int) -> tuple[Rows, Scores]:
         """Return the nearest rows and their cosines."""
@@ -83,23 +93,14 @@ class KernelScan:
         return self._current().cosines(rows, query)
 
     def _current(self) -> CellKernels:
-        """Return the kernels of the arrays as they are: those that grow are elsewhere after they have grown."""
+        """Return the kernels, with the arrays as they are: those that grow are elsewhere after they have grown."""
         if not self._kernels.is_of(len(self._arrays.new_rows), len(self._arrays.places)):
-            self._kernels = self._made()
+            self._take()
         return self._kernels
 
-    def _made(self) -> CellKernels:
-        arrays, saved = self._arrays, self._arrays.saved
-        return CellKernels(
-            self._functions,
-            centers=arrays.centers,
-            basis=arrays.layout.basis,
-            starts=arrays.starts,
-            held=arrays.held,
-            row_of=arrays.rows,
-            codes=saved.codes,
-            scales=saved.scales,
-            coarse=saved.coarse,
+    def _take(self) -> None:
+        arrays = self._arrays
+        self._kernels.take(
             new_row_of=arrays.new_rows.values,
             new_cell_of=arrays.new_cells.values,
             new_codes=arrays.new_codes.values,
