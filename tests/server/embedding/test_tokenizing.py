@@ -3,10 +3,12 @@
 from itertools import pairwise
 from pathlib import Path
 
-from hypothesis import given, strategies as st
+from hypothesis import given, settings, strategies as st
 import numpy as np
 import pytest
+from tokenizers import Tokenizer
 
+from npu_memory_server.embedding import tokenizing
 from npu_memory_server.embedding.tokenizing import TextTokenizer, window_bounds
 from npu_memory_server.errors import ModelError
 
@@ -14,6 +16,14 @@ from npu_memory_server.errors import ModelError
 @pytest.fixture(scope="module")
 def tokenizer(package: Path) -> TextTokenizer:
     return TextTokenizer(package / "tokenizer.json", max_length=256)
+
+
+def whole(package: Path) -> Tokenizer:
+    """Return the tokenizer itself, which keeps nothing of what it has read."""
+    tokenizer = Tokenizer.from_file(str(package / "tokenizer.json"))
+    tokenizer.no_padding()
+    tokenizer.no_truncation()
+    return tokenizer
 
 
 def test_a_short_text_is_as_long_as_its_words_and_two_special_tokens(tokenizer: TextTokenizer) -> None:
@@ -31,6 +41,32 @@ def test_a_text_beyond_the_length_in_the_tokenizers_own_settings_is_not_cut(toke
 def test_nothing_to_read_gives_no_tokens(tokenizer: TextTokenizer) -> None:
     for text in ("", "   ", "\n\t", "\x00\x01", "\N{ZERO WIDTH SPACE}"):
         assert tokenizer.encode(text) == []
+
+
+WORDS = st.sampled_from(
+    ["where", "Where", "keys", "flowerpot", "it's", "'", "odille", "E14", "x" * 101, "?!", "-", " ", "  "]
+)
+
+
+@given(st.lists(st.lists(WORDS | st.text(max_size=5), max_size=8).map(" ".join) | st.text(max_size=12), max_size=4))
+@settings(max_examples=200)
+def test_a_text_of_words_that_were_read_before_has_the_tokens_that_it_would_have_if_they_were_new(
+    package: Path, tokenizer: TextTokenizer, texts: list[str]
+) -> None:
+    anew = whole(package)
+    for text in [*texts, *texts, "".join(texts), " ".join(texts)]:
+        encoding = anew.encode(text, add_special_tokens=False)
+        assert tokenizer.encode(text) == encoding.ids
+        assert tokenizer.encode_with_starts(text) == (encoding.ids, [start for start, _ in encoding.offsets])
+
+
+def test_more_words_than_are_kept_are_read_all_the_same(
+    package: Path, tokenizer: TextTokenizer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tokenizing, "MAX_KEPT_WORDS", 3)
+    anew = whole(package)
+    for text in ("where are the keys", "the keys are where", "where", "behind the blue flowerpot, Finn?", "the keys"):
+        assert tokenizer.encode(text) == anew.encode(text, add_special_tokens=False).ids
 
 
 def test_half_of_a_surrogate_pair_is_refused_as_a_text(tokenizer: TextTokenizer) -> None:

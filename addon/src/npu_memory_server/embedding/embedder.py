@@ -73,7 +73,11 @@ class TextEmbedder:
         output is unusable, and MadeWayError if `make_way` was called during a `bulk` one.
         """
         began = perf_counter()
-        ids, starts = self._tokenizer.encode_with_starts(prefix + text)
+        starts: list[int] = []
+        if tokens:
+            ids, starts = self._tokenizer.encode_with_starts(prefix + text)
+        else:
+            ids = self._tokenizer.encode(prefix + text)
         skipped = len(self._tokenizer.encode(prefix)) if prefix else 0
         if len(ids) <= skipped:
             raise ValueError("there is nothing to embed: the text has no tokens")
