@@ -93,13 +93,15 @@ class Turn:
         conversation if `known`, its `essence`s, has it: the model sees that anyway.
         """
         seen = {essence(self.text)}
-        chosen = []
+        chosen: list[MemoryItem] = []
         for memory in memories:
+            if len(chosen) == top_k:
+                break
             text = essence(memory.text)
             if text not in seen and not (memory.session == self.session and text in known):
                 seen.add(text)
                 chosen.append(memory)
-        return chosen[:top_k]
+        return chosen
 
     def scope(self, *, private: bool) -> str:
         """Return whose a turn is: its speaker's alone if `private` and if it is known who that is, or everybody's."""

@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import MISSING, dataclass, field, fields, is_dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
-from functools import cache, partial
+from functools import cache, lru_cache, partial
 import hashlib
 import hmac
 import json
@@ -52,6 +52,7 @@ MAX_FRAME_BYTES = 8 * 1024 * 1024
 MAX_STRANGER_FRAME_BYTES = 16 * 1024
 """Before a peer has authenticated, nothing it sends has a reason to be larger."""
 MAX_HEADER_BYTES = 32 * 1024
+JSON_SPACE = " \t\r\n"
 LONG_HEADER = "The header of a frame is too long."
 
 GREETING = "npu_memory"
@@ -844,12 +845,15 @@ def _frame(header: Mapping[str, Any], body: bytes) -> Frame:
     return Frame(event_type, {**inline, **data} if inline else data)
 
 
-_read_json = json.JSONDecoder().decode
+_read_json = json.JSONDecoder().raw_decode
 
 
 def _json_object(line: bytes) -> dict[str, Any]:
     try:
-        value = _read_json(line.decode())
+        text = line.decode().strip(JSON_SPACE)
+        value, end = _read_json(text)
+        if end != len(text):
+            raise ValueError("something follows")
     except (ValueError, RecursionError) as error:
         raise WireError(ErrorCode.MALFORMED, "A frame must be JSON in UTF-8.") from error
     if not isinstance(value, dict):
@@ -868,7 +872,12 @@ def frame_bytes(event_type: str, data: Mapping[str, Any]) -> bytes:
 def written_frame(event_type: str, data: str) -> bytes:
     """Return one event whose data is written as JSON already."""
     body = data.encode()
-    return b'{"type":%s,"data_length":%d}\n' % (_json(event_type).encode(), len(body)) + body
+    return b'%s,"data_length":%d}\n%s' % (_beginning(event_type), len(body), body)
+
+
+@lru_cache
+def _beginning(event_type: str) -> bytes:
+    return b'{"type":%s' % _json(event_type).encode()
 
 
 def message_bytes(message: Message) -> bytes:

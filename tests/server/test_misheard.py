@@ -39,9 +39,13 @@ class Said:
         self.count.subtract(found)
         self.soundalikes.remove(found)
 
+    def listened(self, text: str) -> list[str] | None:
+        """Return what may have been said, all of it."""
+        return self.soundalikes.heard(folded_words(text), terms(text), "en")
+
     def heard(self, text: str) -> set[str]:
         """Return the terms of the memories that may have been meant and were not said."""
-        heard = self.soundalikes.heard(folded_words(text), "en")
+        heard = self.listened(text)
         return set() if heard is None else {term for term in heard if self.count[term]} - set(terms(text))
 
 
@@ -60,7 +64,7 @@ def test_words_that_were_split_or_misspelled_are_put_together(text: str, meant: 
 
 def test_a_question_of_known_words_is_taken_as_it_is() -> None:
     said = Said(*MEMORIES)
-    assert said.soundalikes.heard(["where", "are", "the", "carbon", "monoxide", "alarms"], "en") is None
+    assert said.listened("where are the carbon monoxide alarms") is None
 
 
 def test_words_that_sound_like_nothing_stay_what_they_are() -> None:
@@ -68,7 +72,7 @@ def test_words_that_sound_like_nothing_stay_what_they_are() -> None:
 
 
 def test_what_was_explained_no_longer_counts_as_said() -> None:
-    heard = Said(*MEMORIES).soundalikes.heard(["does", "cur", "tiss", "take", "the", "driveway"], "en")
+    heard = Said(*MEMORIES).listened("does cur tiss take the driveway")
     assert heard is not None
     assert (set(heard) & {"cur", "tiss"}, {"curti", "driveway"} <= set(heard)) == (set(), True)
 

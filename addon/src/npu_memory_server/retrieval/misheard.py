@@ -53,17 +53,17 @@ class Soundalikes:
             if self._frequency(term) == 0 and (code := _code(term)):
                 self._by_code[code].discard(term)
 
-    def heard(self, said: list[str], language: str | None) -> list[str] | None:
+    def heard(self, said: list[str], found: Iterable[str], language: str | None) -> list[str] | None:
         """Return the terms that may have been said where `said` has words that nobody ever said; None if it has none.
 
-        `said` are the words of a question, folded, in their order.
+        `said` are the words of a question, folded, in their order; `found` the search terms among them.
 
         Each guess stands for the words that it explains; the question's other terms stay.
         """
+        if all(map(self._frequency, found)):
+            return None
         stem, stop_words = stemmer(language), stop_words_of(language)
         known = [word in stop_words or self._frequency(stem(word)) > 0 for word in said]
-        if all(known):
-            return None
         explained: dict[int, _Guess] = {}
         for guess in sorted(self._guesses(said, known, stem)):
             words = range(guess.first, guess.first + guess.count)

@@ -66,6 +66,8 @@ def spans(text: str, asked_at: datetime) -> tuple[Span, ...]:
     today = asked_at.date()
     if not FIRST_YEAR < today.year < LAST_YEAR:
         return ()
+    if _NAMES.isdisjoint(tokens) and _YEAR.search(" ".join(tokens)) is None:
+        return ()
     found = dict.fromkeys(_dates(tokens, today))
     return tuple(Span(_ms(begin, asked_at), _ms(end, asked_at)) for begin, end in found)
 
@@ -81,8 +83,6 @@ def asks_back(text: str, asked_at: datetime) -> bool:
 def _dates(tokens: Sequence[str], today: date) -> Iterator[tuple[date, date]]:
     """Yield first days, included, and last ones, excluded."""
     for place, token in enumerate(tokens):
-        if token not in _NAMES and not _YEAR.fullmatch(token):
-            continue
         before = tokens[place - 1] if place else ""
         after = tokens[place + 1] if place + 1 < len(tokens) else ""
         which = _which(before, after)

@@ -233,7 +233,8 @@ class Retriever:
         Where words of the question were never said, what they sound like counts as well.
         """
         said = folded_words(text)
-        found, heard = terms_of(said, language), self._parts.soundalikes.heard(said, language)
+        found = terms_of(said, language)
+        heard = self._parts.soundalikes.heard(said, found, language)
         if self.is_large:
             hits = self._parts.lexical.search(found)
             hits = hits if heard is None else hits.or_better(self._parts.lexical.search(heard))
