@@ -21,7 +21,7 @@ from .store import corrections, memories
 from .wire import LeftOut, Strategy, Why
 
 MAX_KEPT = 4096
-"""About 10 MB of spoken memories: in a household it is the same few hundred that are found again and again."""
+"""About 12 MB of spoken memories: in a household it is the same few hundred that are found again and again."""
 NOTHING_PACKED = Packed("", ())
 
 NEAR = 5
