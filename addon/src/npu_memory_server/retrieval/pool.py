@@ -89,9 +89,9 @@ def candidates(
     def visible(some: Rows) -> NDArray[np.bool_]:
         return allowed_of(some) > 0
 
-    near, cosines = (np.empty(0, np.intp), None) if query is None else index.search(query, EACH_LEG, visible)
+    near = np.empty(0, np.intp) if query is None else index.search(query, EACH_LEG, visible)[0]
     worded = np.empty(0, np.intp) if hits is None else visible_hits(hits, EACH_LEG, visible)
-    rows = np.unique(np.concatenate([near, worded]))
+    rows = _once(near, worded)
 
     def lexical_of(some: Rows) -> Scores | None:
         return hits.at(some) if hits is not None else None
@@ -104,17 +104,19 @@ def candidates(
         visible: Scores = np.where(allowed_of(some) > 0, fused, np.float32(0))
         return visible
 
-    lexical, priors = lexical_of(rows), catalog.priors[rows]
-    cosine = None
-    if query is not None and cosines is not None:
-        cosine = np.empty(len(rows), np.float32)
-        known = np.zeros(len(rows), np.bool_)
-        place = np.searchsorted(rows, near)
-        cosine[place], known[place] = cosines, True
-        cosine[~known] = index.at(rows[~known], query)
+    lexical, cosine, priors = lexical_of(rows), cosine_of(rows), catalog.priors[rows]
     embedded = index.present(rows)
     scores = fuse(lexical, cosine, priors, embedded, weights.lexical)
     return Pool(rows, lexical, cosine, priors, embedded, scores, allowed_of(rows), scores_of, allowed_of)
+
+
+def _once(some: Rows, others: Rows) -> Rows:
+    """Return the rows of both, ascending: `np.union1d` without what it takes to prepare for more than these."""
+    rows = np.concatenate([some, others])
+    rows.sort()
+    first = np.ones(len(rows), np.bool_)
+    np.not_equal(rows[1:], rows[:-1], out=first[1:])
+    return rows[first]
 
 
 def visible_hits(hits: Hits, count: int, visible: Callable[[Rows], NDArray[np.bool_]]) -> Rows:
