@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 import pytest
 
+from npu_memory_server.embedding.projection import REDUCED, SCALE
 from npu_memory_server.retrieval.question import Legs, Question
 from npu_memory_server.retrieval.rereading import QuestionVectors
 from npu_memory_server.retrieval.retriever import Indexed, Retriever
@@ -41,14 +42,14 @@ def remember(retriever: Retriever, slot: int, text: str, *, has_vector: bool) ->
 def test_what_the_words_find_comes_first_however_many_others_have_their_vectors_already(reranker: Reranker) -> None:
     def fetch(slots: NDArray[np.int64]) -> tuple[NDArray[np.int8], NDArray[np.intp]]:
         counts = np.where(slots == 1, 0, 3)
-        return np.full((counts.sum(), DIMENSIONS), 127 / DIMENSIONS**0.5, np.int8), counts
+        return np.full((counts.sum(), REDUCED), SCALE / REDUCED**0.5, np.int8), counts
 
     retriever = Retriever(DIMENSIONS, fetch)
     remember(retriever, 1, "The spare key of the shed hangs behind the freezer.", has_vector=False)
     for slot in range(2, 400):
         remember(retriever, slot, f"Somebody looked for something in drawer {slot}.", has_vector=True)
     text = "Where is the spare key of the shed?"
-    axis = np.eye(DIMENSIONS, dtype=np.float32)
+    axis, tokens = np.eye(DIMENSIONS, dtype=np.float32), np.eye(3, REDUCED, dtype=np.float32)
     found = retriever.find(
         Question(
             text=text,
@@ -63,7 +64,7 @@ def test_what_the_words_find_comes_first_however_many_others_have_their_vectors_
         ),
         Legs(
             retriever.lexical_scores(text, "en"),
-            QuestionVectors(vector=axis[0], token_starts=np.array([0, 10, 20], np.int32), tokens=axis[:3]),
+            QuestionVectors(vector=axis[0], token_starts=np.array([0, 10, 20], np.int32), tokens=tokens),
         ),
     )
     assert found.slots[0] == 1
