@@ -42,7 +42,8 @@ def remember(retriever: Retriever, slot: int, text: str, *, has_vector: bool) ->
 def test_what_the_words_find_comes_first_however_many_others_have_their_vectors_already(reranker: Reranker) -> None:
     def fetch(slots: NDArray[np.int64]) -> tuple[NDArray[np.int8], NDArray[np.intp]]:
         counts = np.where(slots == 1, 0, 3)
-        return np.full((counts.sum(), REDUCED), SCALE / REDUCED**0.5, np.int8), counts
+        alike = np.where(np.arange(REDUCED) < DIMENSIONS, SCALE / DIMENSIONS**0.5, 0).astype(np.int8)
+        return np.tile(alike, (counts.sum(), 1)), counts
 
     retriever = Retriever(DIMENSIONS, fetch)
     remember(retriever, 1, "The spare key of the shed hangs behind the freezer.", has_vector=False)
