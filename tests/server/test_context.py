@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
+from itertools import combinations
 import json
 import re
 from typing import Any
@@ -10,7 +11,8 @@ from hypothesis import HealthCheck, given, settings, strategies as st
 import pytest
 
 from npu_memory_server.context.lines import context_line
-from npu_memory_server.context.packing import ELLIPSIS, Packed, pack
+from npu_memory_server.context.packing import ELLIPSIS, Packed, pack, repeats
+from npu_memory_server.context.repetition import all_differ
 from npu_memory_server.context.shown import BYTES_A_TOKEN, Shown, show
 from npu_memory_server.embedding.embedder import OnnxEmbedder
 from npu_memory_server.memory import Memory
@@ -118,6 +120,36 @@ def test_an_assistants_confirmation_that_only_repeats_is_not_shown() -> None:
 )
 def test_another_value_is_another_memory(one: str, other: str) -> None:
     assert said(packed(shown(one, other)).context) == [one, other]
+
+
+SAYINGS = st.tuples(
+    st.lists(st.sampled_from(["key", "the", "blue", "pot", "not", "noted", "okay", "why"]), min_size=1, max_size=4),
+    st.sampled_from(["Nora", "assistant"]),
+    st.sampled_from(["", ".", "?"]),
+)
+
+
+@given(sayings=st.lists(SAYINGS, max_size=7), holds=st.lists(st.booleans(), min_size=7, max_size=7))
+@settings(max_examples=200)
+def test_what_is_seen_to_differ_at_a_glance_differs_when_compared(
+    sayings: list[tuple[list[str], str, str]], holds: list[bool]
+) -> None:
+    memories = [
+        one
+        for (text, who, mark), held in zip(sayings, holds, strict=False)
+        for one in shown(" ".join(text) + mark, speaker=who, valid_to=None if held else MARCH)
+    ]
+    if all_differ([one.essence for one in memories]):
+        assert not any(repeats(one, other) for one, other in combinations(memories, 2))
+
+
+@given(texts=st.lists(SAYINGS.map(lambda saying: " ".join(saying[0])), min_size=1, max_size=6), spare=st.integers(0, 9))
+def test_where_everything_fits_everything_is_there_whole(texts: list[str], spare: int) -> None:
+    memories = shown(*texts, count=lambda text: 10 * len(text.split()))
+    answer = packed(memories, max_tokens=sum(one.tokens for one in memories) + spare)
+    assert {reason for _, reason in left_out(answer)} <= {"repeats"}
+    assert {one.line for one in memories} >= set(answer.context.splitlines())
+    assert len(answer.context.splitlines()) + len(answer.left_out) == len(memories)
 
 
 def test_what_holds_and_what_held_are_both_shown() -> None:

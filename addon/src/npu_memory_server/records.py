@@ -11,6 +11,8 @@ MONTHS = (
     "January", "February", "March", "April", "May", "June",
     "July", "August", "September", "October", "November", "December",
 )  # fmt: skip
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+MILLISECOND = timedelta(milliseconds=1)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -119,12 +121,12 @@ def flags(record: Record) -> tuple[Flag, ...]:
 
 def milliseconds(moment: datetime) -> int:
     """Return a moment as whole milliseconds since 1970 in UTC."""
-    return (moment - datetime(1970, 1, 1, tzinfo=UTC)) // timedelta(milliseconds=1)
+    return (moment - EPOCH) // MILLISECOND
 
 
 def moment(ms: int, utc_offset_seconds: int = 0) -> datetime:
     """Return the moment of `milliseconds`, in the time zone with this offset; in UTC where the zone's calendar ends."""
-    in_utc = datetime(1970, 1, 1, tzinfo=UTC) + timedelta(milliseconds=ms)
+    in_utc = EPOCH + timedelta(milliseconds=ms)
     try:
         return in_utc.astimezone(timezone(timedelta(seconds=utc_offset_seconds))) if utc_offset_seconds else in_utc
     except OverflowError:

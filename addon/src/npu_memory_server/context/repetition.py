@@ -61,10 +61,11 @@ def essence(record: Record) -> Essence:
 
 def all_differ(some: Sequence[Essence]) -> bool:
     """Return whether no two of them say the same, as far as that can be told without comparing each with each."""
+    assistants = [one.terms for one in some if one.is_assistants]
     return (
         len({one.words for one in some}) == len(some)
         and len({one.terms for one in some}) == len(some)
-        and not any(one.is_assistants for one in some)
+        and not any(repeated < one.terms for repeated in assistants for one in some)
     )
 
 
