@@ -87,7 +87,7 @@ async def ask_group(
     """Open our server and the ways, ask all of them in turns, and end them; returns also who failed and how."""
     failed: dict[str, str] = {}
     async with AsyncExitStack() as stack:
-        server = await stack.enter_async_context(ours(keep, corpus))
+        server = await stack.enter_async_context(ours(keep, corpus, embedder))
         running = []
         for peer in peers:
             try:

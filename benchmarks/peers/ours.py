@@ -13,7 +13,8 @@ from benchmarks.peers.corpus import Corpus
 from benchmarks.peers.figures import Figure, figure
 from benchmarks.peers.line import disk_mib
 from benchmarks.peers.ways.answering import FOUND, NEAREST
-from benchmarks.scale import SCOPES, resident_mib, server
+from benchmarks.scale import SCOPES, exact, resident_mib, server
+from npu_memory_server.embedding.embedder import OnnxEmbedder
 from npu_memory_server.transport.client import RemoteMemory
 from npu_memory_server.wire import ForgetRequest, RecallRequest, RememberRequest, Reranker, Strategy
 
@@ -26,6 +27,7 @@ class Ours:
 
     memory: RemoteMemory
     data: Path
+    embedder: OnnxEmbedder
     pid: int
     start_s: float
 
@@ -37,7 +39,7 @@ class Ours:
         return (perf_counter() - began) * 1000
 
     async def recall_of_vectors(self, corpus: Corpus) -> float | None:
-        """Return the share of the nearest that the vector leg finds.
+        """Return the share of the nearest that the vector leg finds, by an exact search of the vectors that it has now.
 
         None at the sample household: its vectors are of other texts than the ways' (date and speaker stand before
         them), and it is searched exactly.
@@ -45,7 +47,8 @@ class Ours:
         if corpus.vectors is None:
             return None
         found = 0
-        for text, nearest in zip(corpus.questions, corpus.nearest, strict=False):
+        asked = list(corpus.questions[: len(corpus.nearest)])
+        for text, nearest in zip(asked, exact(self.data, self.embedder, asked), strict=True):
             request = RecallRequest(
                 text=text,
                 strategy=Strategy.VECTOR,
@@ -85,8 +88,8 @@ class Ours:
 
 
 @asynccontextmanager
-async def ours(keep: Path, corpus: Corpus) -> AsyncIterator[Ours]:
+async def ours(keep: Path, corpus: Corpus, embedder: OnnxEmbedder) -> AsyncIterator[Ours]:
     """Run the server on its memories of this size while the context lasts."""
     data = keep / "ours" / str(corpus.size)
     async with server(data, corpus.questions[0]) as (memory, pid, start_s):
-        yield Ours(memory, data, pid, start_s)
+        yield Ours(memory, data, embedder, pid, start_s)
