@@ -46,12 +46,13 @@ async def test_no_text_no_name_and_no_token_is_in_them(
     memory_server: MemoryServer,
     hass_client: ClientSessionGenerator,
 ) -> None:
-    await memory.remember(wire.RememberRequest(text="The code of the locker is 4711.", speaker="Anna"), 10)
+    await memory.remember(wire.RememberRequest(text="The code of the locker is 4711-QX.", speaker="Anna"), 10)
     await say(home, "What is the code of the locker?")
     await remembered(memory, 3)
     await assistant.runtime_data.coordinator.async_refresh()
     told = json.dumps(await get_diagnostics_for_config_entry(home, hass_client, assistant))
-    for secret in ("locker", "4711", "Anna", memory_server.token, "127.0.0.1"):
+    # No digits alone: a measured time may have them in a row.
+    for secret in ("locker", "4711-QX", "Anna", memory_server.token, "127.0.0.1"):
         assert secret not in told
 
 
